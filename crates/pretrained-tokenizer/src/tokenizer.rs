@@ -1,0 +1,159 @@
+//! The tokenizer itself.
+
+use std::path::Path;
+
+use rayon::prelude::*;
+
+use crate::{
+    DecodeStream, Error, Side, SpecialTokens, TokenizerFiles,
+    bundle::{self, TOKENIZER},
+    guard::guarded,
+    settings::Settings,
+};
+
+/// A tokenizer, as its files describe it.
+///
+/// Nothing that is done with it changes it: padding and truncation are asked for in each call,
+/// whatever the files were saved with.
+pub struct AutoTokenizer {
+    files: TokenizerFiles,
+    inner: tokenizers::Tokenizer,
+    settings: Settings,
+}
+
+impl AutoTokenizer {
+    /// Opens the tokenizer of a model directory.
+    pub fn from_pretrained(dir: impl AsRef<Path>) -> Result<AutoTokenizer, Error> {
+        let dir = dir.as_ref();
+        let files = TokenizerFiles::read(dir)?;
+        if files.is_empty() {
+            return Err(Error::Missing { dir: dir.to_owned() });
+        }
+        AutoTokenizer::from_files(files).map_err(|e| e.within(dir))
+    }
+
+    /// Makes a tokenizer of files that are already in memory.
+    pub fn from_files(files: TokenizerFiles) -> Result<AutoTokenizer, Error> {
+        let settings = Settings::read(&files)?;
+        let Some(json) = files.get(TOKENIZER) else {
+            return Err(Error::Missing { dir: Path::new(".").to_owned() });
+        };
+        let mut inner = guarded(|| tokenizers::Tokenizer::from_bytes(json))
+            .map_err(|e| Error::invalid(TOKENIZER, e))?
+            .map_err(|e| Error::invalid(TOKENIZER, e))?;
+        // transformers resets both at every call, so what the file was saved with means nothing.
+        inner.with_padding(None);
+        inner.with_truncation(None).map_err(|e| Error::invalid(TOKENIZER, e))?;
+        Ok(AutoTokenizer { files, inner, settings })
+    }
+
+    /// Writes the tokenizer's files into `dir`, replacing the tokenizer there as a whole.
+    pub fn save_pretrained(&self, dir: impl AsRef<Path>) -> Result<(), Error> {
+        self.files.save(dir.as_ref())
+    }
+
+    /// The files this tokenizer was made of.
+    pub fn files(&self) -> &TokenizerFiles {
+        &self.files
+    }
+
+    /// The ids of a text, with the special tokens of the post-processor around it if wanted.
+    pub fn encode(&self, text: &str, add_special_tokens: bool) -> Result<Vec<u32>, Error> {
+        let encoding = guarded(|| self.inner.encode_fast(text, add_special_tokens))
+            .map_err(Error::text)?
+            .map_err(Error::text)?;
+        Ok(encoding.get_ids().to_vec())
+    }
+
+    /// The ids of many texts, on all cores.
+    pub fn encode_batch<S: AsRef<str> + Sync>(
+        &self,
+        texts: &[S],
+        add_special_tokens: bool,
+    ) -> Result<Vec<Vec<u32>>, Error> {
+        texts.par_iter().map(|text| self.encode(text.as_ref(), add_special_tokens)).collect()
+    }
+
+    /// The text of ids. Ids outside the vocabulary are left out.
+    pub fn decode(&self, ids: &[u32], skip_special_tokens: bool) -> Result<String, Error> {
+        guarded(|| self.inner.decode(ids, skip_special_tokens))
+            .map_err(Error::text)?
+            .map_err(Error::text)
+    }
+
+    /// Decodes ids one at a time, for output that appears while it is generated.
+    pub fn decode_stream(&self, skip_special_tokens: bool) -> DecodeStream<'_> {
+        DecodeStream::new(self, skip_special_tokens)
+    }
+
+    /// How many tokens there are, the added ones included.
+    pub fn vocab_size(&self) -> usize {
+        self.inner.get_vocab_size(true)
+    }
+
+    /// The id of a token, spelled as in the vocabulary.
+    pub fn token_to_id(&self, token: &str) -> Option<u32> {
+        self.inner.token_to_id(token)
+    }
+
+    /// How the vocabulary spells a token.
+    pub fn id_to_token(&self, id: u32) -> Option<String> {
+        self.inner.id_to_token(id)
+    }
+
+    /// The special tokens that have a role.
+    pub fn special_tokens(&self) -> &SpecialTokens {
+        &self.settings.special
+    }
+
+    /// The id of the token that begins a sequence.
+    pub fn bos_token_id(&self) -> Option<u32> {
+        self.token_to_id(self.settings.special.bos.as_deref()?)
+    }
+
+    /// The id of the token that ends a sequence.
+    pub fn eos_token_id(&self) -> Option<u32> {
+        self.token_to_id(self.settings.special.eos.as_deref()?)
+    }
+
+    /// The id of the token that fills short sequences.
+    pub fn pad_token_id(&self) -> Option<u32> {
+        self.token_to_id(self.settings.special.pad.as_deref()?)
+    }
+
+    /// The id of the token that stands for unknown text.
+    pub fn unk_token_id(&self) -> Option<u32> {
+        self.token_to_id(self.settings.special.unk.as_deref()?)
+    }
+
+    /// The longest sequence the model was made for, if the files say so.
+    pub fn model_max_length(&self) -> Option<u64> {
+        self.settings.model_max_length
+    }
+
+    /// The end at which short sequences are filled, unless a call says otherwise.
+    pub fn padding_side(&self) -> Side {
+        self.settings.padding_side.unwrap_or_default()
+    }
+
+    /// The end at which long sequences are cut, unless a call says otherwise.
+    pub fn truncation_side(&self) -> Side {
+        self.settings.truncation_side.unwrap_or_default()
+    }
+
+    /// Whether the files hold a chat template.
+    pub fn has_chat_template(&self) -> bool {
+        self.files.get(bundle::CHAT_TEMPLATE).is_some()
+            || self.settings.document.get("chat_template").is_some_and(|it| !it.is_null())
+    }
+}
+
+impl std::fmt::Debug for AutoTokenizer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("AutoTokenizer")
+            .field("files", &self.files.names().collect::<Vec<_>>())
+            .field("vocab_size", &self.vocab_size())
+            .field("special_tokens", &self.settings.special)
+            .finish_non_exhaustive()
+    }
+}
