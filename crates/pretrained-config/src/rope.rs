@@ -1,0 +1,411 @@
+//! Rotary position embeddings: <https://arxiv.org/abs/2104.09864>.
+
+use crate::{
+    Error,
+    family::Attributes,
+    json::{Object, Value},
+};
+
+/// How query and key vectors are rotated by their position.
+///
+/// A file of transformers 5 has them as `rope_parameters`; an older one has `rope_theta`,
+/// `rope_scaling` and `partial_rotary_factor` beside each other.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RopeParameters {
+    /// θ, the base of the angular velocities θ^(-2i/d), without unit (`rope_theta`).
+    pub rope_theta: f64,
+    /// The share of each head that is rotated, over 0 and at most 1 (`partial_rotary_factor`).
+    pub partial_rotary_factor: f64,
+    /// What is done to go beyond the context of the pretraining (`rope_type` and its parameters).
+    pub rope_type: RopeType,
+}
+
+/// How the angular velocities are scaled for a context longer than that of the pretraining.
+#[derive(Debug, Clone, PartialEq)]
+pub enum RopeType {
+    /// Not at all.
+    Default,
+    /// All are divided by the factor: <https://arxiv.org/abs/2306.15595>.
+    Linear {
+        /// How many times longer the context gets.
+        factor: f64,
+    },
+    /// θ grows with the sequence once it is longer than `max_position_embeddings`.
+    Dynamic {
+        /// How many times longer the context gets.
+        factor: f64,
+    },
+    /// Low ones are divided, high ones kept, those between blended:
+    /// <https://arxiv.org/abs/2407.21783>.
+    Llama3 {
+        /// How many times longer the context gets.
+        factor: f64,
+        /// Up to so many turns within the original context, a velocity is low.
+        low_freq_factor: f64,
+        /// From so many turns within the original context, a velocity is high.
+        high_freq_factor: f64,
+        /// The context of the pretraining, in tokens.
+        original_max_position_embeddings: i64,
+    },
+    /// As Llama 3's with a linear ramp, and attention is sharpened: <https://arxiv.org/abs/2309.00071>.
+    Yarn {
+        /// How many times longer the context gets.
+        factor: f64,
+        /// The context of the pretraining, in tokens.
+        original_max_position_embeddings: i64,
+        /// What cosine and sine are multiplied by; if absent, it follows from the others.
+        attention_factor: Option<f64>,
+        /// From so many turns within the original context, a velocity is kept.
+        beta_fast: f64,
+        /// Up to so many turns within the original context, a velocity is divided.
+        beta_slow: f64,
+        /// Scales the logarithm of the factor in the numerator of the attention factor.
+        mscale: Option<f64>,
+        /// Scales the logarithm of the factor in its denominator.
+        mscale_all_dim: Option<f64>,
+        /// Whether the bounds of the ramp are rounded to whole dimensions.
+        truncate: bool,
+    },
+    /// Each one is divided by a factor of its own: <https://arxiv.org/abs/2402.13753>.
+    LongRope {
+        /// The factors up to the original context, one for each rotated pair.
+        short_factor: Vec<f64>,
+        /// The factors beyond the original context, one for each rotated pair.
+        long_factor: Vec<f64>,
+        /// The context of the pretraining, in tokens.
+        original_max_position_embeddings: i64,
+        /// How many times longer the context gets; if absent, it follows from the contexts.
+        factor: Option<f64>,
+        /// What cosine and sine are multiplied by; if absent, it follows from the factor.
+        attention_factor: Option<f64>,
+    },
+}
+
+impl RopeParameters {
+    /// How many dimensions of a head of that size are rotated; even.
+    pub fn rotary_dim(&self, head_dim: i64) -> i64 {
+        // Cut to an integer, then filled up to whole pairs, as the reference does.
+        let cut = (head_dim as f64 * self.partial_rotary_factor) as i64;
+        cut + cut % 2
+    }
+
+    /// The parameters of all layers.
+    pub(crate) fn read(a: &Attributes, head_dim: i64) -> Result<RopeParameters, Error> {
+        match a.get("rope_parameters") {
+            Value::Object(object) => {
+                Reader { a, object, place: "rope_parameters".to_owned() }.read(head_dim)
+            }
+            other => Err(a.wrong("rope_parameters", "an object", other)),
+        }
+    }
+
+    /// The parameters of the layers of one type.
+    pub(crate) fn read_nested(
+        a: &Attributes,
+        layer_type: &str,
+        head_dim: i64,
+    ) -> Result<RopeParameters, Error> {
+        let place = format!("rope_parameters.{layer_type}");
+        match a.get("rope_parameters").as_object().and_then(|it| it.get(layer_type)) {
+            Some(Value::Object(object)) => Reader { a, object, place }.read(head_dim),
+            other => Err(a.wrong(&place, "an object", other.unwrap_or(&Value::Null))),
+        }
+    }
+}
+
+/// `convert_rope_params_to_dict` of most classes: the fields of transformers 4 move into
+/// `rope_parameters`.
+pub(crate) fn convert(a: &mut Attributes, rest: &mut Object) -> Result<(), Error> {
+    convert_with(a, rest, 10_000.0)
+}
+
+pub(crate) fn convert_with(
+    a: &mut Attributes,
+    rest: &mut Object,
+    default_theta: f64,
+) -> Result<(), Error> {
+    take_scaling(a, rest)?;
+    let theta = rest.remove("rope_theta").unwrap_or(Value::Float(default_theta));
+    let share = rest.remove("partial_rotary_factor").unwrap_or(Value::Null);
+    for parameters in flat_or_nested(a)? {
+        parameters.set_default("rope_theta", theta.clone());
+        if !share.is_null() {
+            parameters.set_default("partial_rotary_factor", share.clone());
+        }
+    }
+    standardize(a)
+}
+
+/// `rope_parameters` becomes an object: `rope_scaling` if that says something.
+pub(crate) fn take_scaling(a: &mut Attributes, rest: &mut Object) -> Result<(), Error> {
+    let scaling = rest.remove("rope_scaling").unwrap_or(Value::Null);
+    match scaling {
+        Value::Object(_) if scaling.is_truthy() => a.set("rope_parameters", scaling),
+        _ if scaling.is_truthy() => return Err(a.wrong("rope_scaling", "an object", &scaling)),
+        _ if a.get("rope_parameters").is_null() => a.set("rope_parameters", Object::new()),
+        _ => {}
+    }
+    Ok(())
+}
+
+/// `standardize_rope_params`: each set of parameters says its type, its θ and, where the type
+/// needs it, the context of the pretraining.
+pub(crate) fn standardize(a: &mut Attributes) -> Result<(), Error> {
+    let share = a.get("partial_rotary_factor").clone();
+    let theta = a.get("rope_theta").clone();
+    let context = a.get("max_position_embeddings").clone();
+    let original = match a.has("original_max_position_embeddings") {
+        true if nested_keys(a).is_empty() => {
+            Some(a.get("original_max_position_embeddings").clone())
+        }
+        _ => None,
+    };
+    for parameters in flat_or_nested(a)? {
+        if parameters.is_empty() && !theta.is_truthy() {
+            continue;
+        }
+        let legacy = parameters.get("type").cloned();
+        parameters.set_default("rope_type", legacy.unwrap_or_else(|| "default".into()));
+        parameters.set_default("rope_theta", theta.clone());
+        if !share.is_null() {
+            parameters.set_default("partial_rotary_factor", share.clone());
+        }
+        let rope_type = parameters.get("rope_type").and_then(Value::as_str);
+        if matches!(rope_type, Some("llama3" | "yarn" | "longrope")) {
+            match &original {
+                Some(original) => {
+                    parameters.set("original_max_position_embeddings", original.clone());
+                }
+                None => parameters.set_default("original_max_position_embeddings", context.clone()),
+            }
+        }
+    }
+    Ok(())
+}
+
+/// `validate_rope`: the type's parameters are there. What they are is checked by [`Reader`].
+pub(crate) fn validate(a: &Attributes) -> Result<(), Error> {
+    let Some(parameters) = a.get("rope_parameters").as_object() else { return Ok(()) };
+    let nested = nested_keys(a);
+    if nested.is_empty() && !parameters.is_empty() {
+        return validate_one(a, parameters, "rope_parameters");
+    }
+    for key in nested {
+        match parameters.get(&key) {
+            Some(Value::Object(object)) => {
+                validate_one(a, object, &format!("rope_parameters.{key}"))?;
+            }
+            _ => continue,
+        }
+    }
+    Ok(())
+}
+
+fn validate_one(a: &Attributes, parameters: &Object, place: &str) -> Result<(), Error> {
+    let rope_type = parameters.get("rope_type").and_then(Value::as_str).unwrap_or("default");
+    let required: &[&str] = match rope_type {
+        "linear" | "dynamic" => &["factor"],
+        "yarn" => &["factor", "original_max_position_embeddings"],
+        "longrope" => &["short_factor", "long_factor", "original_max_position_embeddings"],
+        "llama3" => &[
+            "factor",
+            "original_max_position_embeddings",
+            "low_freq_factor",
+            "high_freq_factor",
+            "rope_theta",
+        ],
+        "proportional" => &["rope_theta"],
+        _ => &[],
+    };
+    match required.iter().find(|key| !parameters.contains(key)) {
+        Some(missing) => {
+            Err(a.invalid(place, format!("lacks `{missing}`, which type `{rope_type}` needs")))
+        }
+        None => Ok(()),
+    }
+}
+
+/// The layer types under which `rope_parameters` has parameters of their own.
+pub(crate) fn nested_keys(a: &Attributes) -> Vec<String> {
+    let types = a.get("layer_types").as_array().unwrap_or_default();
+    let keys = a.get("rope_parameters").as_object().into_iter().flat_map(Object::iter);
+    // Few keys are asked for, since a hostile file can have very many of both.
+    let keys = keys.map(|(key, _)| key).take(64);
+    keys.filter(|key| types.iter().any(|it| it.as_str() == Some(key))).map(str::to_owned).collect()
+}
+
+/// The sets of parameters: one, or one for each layer type that has its own.
+fn flat_or_nested(a: &mut Attributes) -> Result<Vec<&mut Object>, Error> {
+    let keys = nested_keys(a);
+    let parameters = a.get("rope_parameters").as_object();
+    for key in &keys {
+        let value = parameters.and_then(|it| it.get(key)).unwrap_or(&Value::Null);
+        if !matches!(value, Value::Object(_) | Value::Null) {
+            return Err(a.wrong(&format!("rope_parameters.{key}"), "an object or null", value));
+        }
+    }
+    let Some(Value::Object(parameters)) = a.get_mut("rope_parameters") else {
+        return Ok(Vec::new());
+    };
+    if keys.is_empty() {
+        return Ok(vec![parameters]);
+    }
+    let nested = parameters.iter_mut().filter(|(key, _)| keys.iter().any(|it| it == key));
+    Ok(nested.filter_map(|(_, value)| value.as_object_mut()).collect())
+}
+
+/// Reads one set of parameters.
+struct Reader<'a> {
+    a: &'a Attributes,
+    object: &'a Object,
+    place: String,
+}
+
+impl Reader<'_> {
+    fn read(&self, head_dim: i64) -> Result<RopeParameters, Error> {
+        let rope_theta = self.number("rope_theta")?;
+        // At 1 and below, no dimension turns slower than the one before it.
+        if rope_theta <= 1.0 {
+            return Err(self.invalid("rope_theta", "must be over 1"));
+        }
+        let partial_rotary_factor = self.optional("partial_rotary_factor")?.unwrap_or(1.0);
+        if !(partial_rotary_factor > 0.0 && partial_rotary_factor <= 1.0) {
+            return Err(self.invalid("partial_rotary_factor", "must be over 0 and at most 1"));
+        }
+        let rope_type = RopeType::Default;
+        let parameters = RopeParameters { rope_theta, partial_rotary_factor, rope_type };
+        let rotary_dim = parameters.rotary_dim(head_dim);
+        if rotary_dim == 0 || rotary_dim > head_dim {
+            let reason = format!("rotates {rotary_dim} dimensions of a head that has {head_dim}");
+            return Err(self.a.invalid(&self.place, reason));
+        }
+        Ok(RopeParameters { rope_type: self.rope_type(rotary_dim)?, ..parameters })
+    }
+
+    fn rope_type(&self, rotary_dim: i64) -> Result<RopeType, Error> {
+        let name = self.object.get("rope_type").unwrap_or(&Value::Null);
+        Ok(match name.as_str() {
+            Some("default") => RopeType::Default,
+            Some("linear") => RopeType::Linear { factor: self.factor()? },
+            Some("dynamic") if rotary_dim > 2 => RopeType::Dynamic { factor: self.factor()? },
+            Some("dynamic") => {
+                let reason = "of type `dynamic` needs more than 2 rotated dimensions";
+                return Err(self.a.invalid(&self.place, reason));
+            }
+            Some("llama3") => self.llama3()?,
+            Some("yarn") => self.yarn()?,
+            Some("longrope") => RopeType::LongRope {
+                short_factor: self.factors("short_factor", rotary_dim / 2)?,
+                long_factor: self.factors("long_factor", rotary_dim / 2)?,
+                original_max_position_embeddings: self.original()?,
+                factor: self.optional("factor")?,
+                attention_factor: self.optional("attention_factor")?,
+            },
+            _ => {
+                let known = "one of default, linear, dynamic, llama3, yarn and longrope";
+                return Err(self.a.wrong(&format!("{}.rope_type", self.place), known, name));
+            }
+        })
+    }
+
+    fn llama3(&self) -> Result<RopeType, Error> {
+        let (low, high) = (self.number("low_freq_factor")?, self.number("high_freq_factor")?);
+        if low <= 0.0 || high <= low {
+            return Err(
+                self.invalid("high_freq_factor", "must be over low_freq_factor, and both over 0")
+            );
+        }
+        Ok(RopeType::Llama3 {
+            factor: self.factor()?,
+            low_freq_factor: low,
+            high_freq_factor: high,
+            original_max_position_embeddings: self.original()?,
+        })
+    }
+
+    fn yarn(&self) -> Result<RopeType, Error> {
+        let original_max_position_embeddings = self.original()?;
+        // The reference takes a missing factor from the two contexts.
+        let factor = match self.object.get("factor") {
+            Some(Value::Null) => {
+                let context = self.a.int("max_position_embeddings")?;
+                context as f64 / original_max_position_embeddings as f64
+            }
+            _ => self.factor()?,
+        };
+        // Nothing and zero both mean the default there, as Python's `or` has it.
+        let beta = |name, default| match self.optional(name)? {
+            Some(beta) if beta != 0.0 => Ok::<f64, Error>(beta),
+            _ => Ok(default),
+        };
+        Ok(RopeType::Yarn {
+            factor,
+            original_max_position_embeddings,
+            attention_factor: self.optional("attention_factor")?,
+            beta_fast: beta("beta_fast", 32.0)?,
+            beta_slow: beta("beta_slow", 1.0)?,
+            mscale: self.optional("mscale")?,
+            mscale_all_dim: self.optional("mscale_all_dim")?,
+            truncate: match self.object.get("truncate") {
+                None => true,
+                Some(Value::Bool(truncate)) => *truncate,
+                Some(other) => return Err(self.wrong("truncate", "true or false", other)),
+            },
+        })
+    }
+
+    fn factor(&self) -> Result<f64, Error> {
+        let factor = self.number("factor")?;
+        match factor > 0.0 {
+            true => Ok(factor),
+            false => Err(self.invalid("factor", "must be over 0")),
+        }
+    }
+
+    fn original(&self) -> Result<i64, Error> {
+        let name = "original_max_position_embeddings";
+        // A model that has the field beside the parameters takes it from there.
+        let value = match self.a.has(name) {
+            true => self.a.get(name),
+            false => self.object.get(name).unwrap_or(&Value::Null),
+        };
+        match value.as_i64() {
+            Some(tokens) if (1..=i64::from(i32::MAX)).contains(&tokens) => Ok(tokens),
+            _ => Err(self.wrong(name, "an integer from 1 to 2^31 - 1", value)),
+        }
+    }
+
+    fn factors(&self, name: &str, count: i64) -> Result<Vec<f64>, Error> {
+        let value = self.object.get(name).unwrap_or(&Value::Null);
+        let factors = value.as_array().filter(|it| it.len() as i64 == count);
+        let factors =
+            factors.and_then(|it| it.iter().map(Value::as_f64).collect::<Option<Vec<_>>>());
+        match factors {
+            Some(factors) if factors.iter().all(|it| it.is_finite() && *it > 0.0) => Ok(factors),
+            _ => Err(self.wrong(name, &format!("a list of {count} numbers over 0"), value)),
+        }
+    }
+
+    fn number(&self, name: &str) -> Result<f64, Error> {
+        let value = self.object.get(name).unwrap_or(&Value::Null);
+        self.optional(name)?.ok_or_else(|| self.wrong(name, "a number", value))
+    }
+
+    fn optional(&self, name: &str) -> Result<Option<f64>, Error> {
+        match self.object.get(name) {
+            None | Some(Value::Null) => Ok(None),
+            Some(value) => match value.as_f64() {
+                Some(number) if number.is_finite() => Ok(Some(number)),
+                _ => Err(self.wrong(name, "a finite number", value)),
+            },
+        }
+    }
+
+    fn wrong(&self, name: &str, expected: &str, got: &Value) -> Error {
+        self.a.wrong(&format!("{}.{name}", self.place), expected, got)
+    }
+
+    fn invalid(&self, name: &str, reason: &str) -> Error {
+        self.a.invalid(&format!("{}.{name}", self.place), reason)
+    }
+}
