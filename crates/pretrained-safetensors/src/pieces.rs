@@ -1,0 +1,77 @@
+//! Long buffers are read and written in pieces, in parallel.
+
+use std::io;
+
+use rayon::prelude::*;
+
+/// Fills `buffer` from position `start` on. `read_at` may read less than asked for, and may be
+/// interrupted.
+pub(crate) fn read(
+    read_at: impl Fn(&mut [u8], u64) -> io::Result<usize> + Sync,
+    buffer: &mut [u8],
+    start: u64,
+) -> io::Result<()> {
+    if buffer.len() <= PIECE_LEN {
+        return read_exact(&read_at, buffer, start);
+    }
+    let pieces = buffer.par_chunks_mut(PIECE_LEN).enumerate();
+    pieces.try_for_each(|(i, piece)| read_exact(&read_at, piece, start + (i * PIECE_LEN) as u64))
+}
+
+/// Writes `bytes` at position `start`. `write_at` may write less than asked for, and may be
+/// interrupted.
+pub(crate) fn write(
+    write_at: impl Fn(&[u8], u64) -> io::Result<usize> + Sync,
+    bytes: &[u8],
+    start: u64,
+) -> io::Result<()> {
+    if bytes.len() <= PIECE_LEN {
+        return write_all(&write_at, bytes, start);
+    }
+    let pieces = bytes.par_chunks(PIECE_LEN).enumerate();
+    pieces.try_for_each(|(i, piece)| write_all(&write_at, piece, start + (i * PIECE_LEN) as u64))
+}
+
+fn read_exact(
+    read_at: &impl Fn(&mut [u8], u64) -> io::Result<usize>,
+    mut buffer: &mut [u8],
+    mut at: u64,
+) -> io::Result<()> {
+    while !buffer.is_empty() {
+        match read_at(buffer, at) {
+            Ok(0) => {
+                let message = format!("the file was cut short at {at} while it was read");
+                return Err(io::Error::new(io::ErrorKind::UnexpectedEof, message));
+            }
+            Ok(len) => {
+                buffer = &mut buffer[len..];
+                at += len as u64;
+            }
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            Err(e) => return Err(e),
+        }
+    }
+    Ok(())
+}
+
+pub(crate) fn write_all(
+    write_at: &impl Fn(&[u8], u64) -> io::Result<usize>,
+    mut bytes: &[u8],
+    mut at: u64,
+) -> io::Result<()> {
+    while !bytes.is_empty() {
+        match write_at(bytes, at) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(len) => {
+                bytes = &bytes[len..];
+                at += len as u64;
+            }
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            Err(e) => return Err(e),
+        }
+    }
+    Ok(())
+}
+
+/// Long enough to make the system call's cost small, short enough to share the work evenly.
+pub(crate) const PIECE_LEN: usize = 4 << 20;

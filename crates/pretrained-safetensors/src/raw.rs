@@ -1,0 +1,241 @@
+//! The header's JSON, before anything is said about sizes and offsets.
+
+use std::{
+    collections::{BTreeMap, btree_map::Entry},
+    fmt,
+};
+
+use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+
+use crate::{
+    Dtype, FormatError, Metadata,
+    header::{Findings, METADATA_KEY},
+    name::check_tensor_name,
+};
+
+/// One tensor's entry as it is written.
+pub(crate) struct RawInfo {
+    /// A dtype, or a name that is none.
+    pub(crate) dtype: Result<Dtype, String>,
+    pub(crate) shape: Vec<usize>,
+    pub(crate) offsets: (usize, usize),
+}
+
+pub(crate) fn parse(
+    json: &str,
+    findings: &mut Findings,
+) -> Result<(BTreeMap<String, RawInfo>, Metadata), FormatError> {
+    let mut state = State {
+        findings,
+        refused: None,
+        tensors: BTreeMap::new(),
+        metadata: Metadata::new(),
+        has_metadata: false,
+    };
+    let mut deserializer = serde_json::Deserializer::from_str(json);
+    let parsed =
+        deserializer.deserialize_map(HeaderVisitor(&mut state)).and_then(|()| deserializer.end());
+    match (state.refused.take(), parsed) {
+        (Some(refused), _) => Err(refused),
+        (None, Err(e)) => Err(FormatError::Json(e.to_string())),
+        (None, Ok(())) => Ok((state.tensors, state.metadata)),
+    }
+}
+
+struct State<'a> {
+    findings: &'a mut Findings,
+    /// Carries a typed error past serde, whose errors are text.
+    refused: Option<FormatError>,
+    tensors: BTreeMap<String, RawInfo>,
+    metadata: Metadata,
+    has_metadata: bool,
+}
+
+impl State<'_> {
+    fn refuse<E: Error>(&mut self, error: FormatError) -> Result<(), E> {
+        self.findings.refuse(error).or_else(|e| self.fail(e))
+    }
+
+    fn fail<T, E: Error>(&mut self, error: FormatError) -> Result<T, E> {
+        self.refused = Some(error);
+        Err(E::custom("refused"))
+    }
+}
+
+struct HeaderVisitor<'s, 'a>(&'s mut State<'a>);
+
+impl<'de> Visitor<'de> for HeaderVisitor<'_, '_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a map of tensors")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        let state = self.0;
+        while let Some(name) = map.next_key::<String>()? {
+            if name == METADATA_KEY {
+                // A second one is an error for the reference as well.
+                if std::mem::replace(&mut state.has_metadata, true) {
+                    return state.fail(FormatError::DuplicateMetadata(name));
+                }
+                map.next_value_seed(MetadataSeed(state))?;
+                continue;
+            }
+            if let Err(error) = check_tensor_name(&name) {
+                state.refuse(error)?;
+            }
+            let info = map.next_value_seed(EntrySeed { state, tensor: &name })?;
+            match state.tensors.entry(name) {
+                Entry::Vacant(entry) => {
+                    entry.insert(info);
+                }
+                Entry::Occupied(mut entry) => {
+                    // A plain map would keep the last one, and hide the others from the reader.
+                    let duplicate = FormatError::DuplicateTensor(entry.key().clone());
+                    entry.insert(info);
+                    state.refuse(duplicate)?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+struct MetadataSeed<'s, 'a>(&'s mut State<'a>);
+
+impl<'de> DeserializeSeed<'de> for MetadataSeed<'_, '_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for MetadataSeed<'_, '_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a map of strings")
+    }
+
+    fn visit_unit<E: Error>(self) -> Result<(), E> {
+        self.0.refuse(FormatError::NullMetadata)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        let state = self.0;
+        while let Some((key, value)) = map.next_entry::<String, String>()? {
+            if state.metadata.contains_key(&key) {
+                state.refuse(FormatError::DuplicateMetadata(key.clone()))?;
+            }
+            state.metadata.insert(key, value);
+        }
+        Ok(())
+    }
+}
+
+struct EntrySeed<'s, 'a> {
+    state: &'s mut State<'a>,
+    tensor: &'s str,
+}
+
+impl<'de> DeserializeSeed<'de> for EntrySeed<'_, '_> {
+    type Value = RawInfo;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<RawInfo, D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for EntrySeed<'_, '_> {
+    type Value = RawInfo;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a map with dtype, shape and data_offsets")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<RawInfo, A::Error> {
+        let EntrySeed { state, tensor } = self;
+        let (mut dtype, mut shape, mut offsets) = (None, None, None);
+        while let Some(field) = map.next_key::<String>()? {
+            let duplicate = match field.as_str() {
+                "dtype" => dtype.replace(map.next_value::<String>()?).map(|_| "dtype"),
+                "shape" => shape.replace(map.next_value()?).map(|_| "shape"),
+                "data_offsets" => offsets.replace(map.next_value()?).map(|_| "data_offsets"),
+                _ => {
+                    let tensor = tensor.to_owned();
+                    state.refuse(FormatError::UnknownField { tensor, field })?;
+                    map.next_value::<Skip>()?;
+                    None
+                }
+            };
+            if let Some(field) = duplicate {
+                let tensor = tensor.to_owned();
+                return state.fail(FormatError::DuplicateField { tensor, field });
+            }
+        }
+        let mut missing = |field| {
+            let tensor = tensor.to_owned();
+            state.fail(FormatError::MissingField { tensor, field })
+        };
+        let Some(dtype) = dtype else { return missing("dtype") };
+        let Some(shape) = shape else { return missing("shape") };
+        let Some(offsets) = offsets else { return missing("data_offsets") };
+        let dtype = Dtype::from_name(&dtype).ok_or(dtype);
+        Ok(RawInfo { dtype, shape, offsets })
+    }
+}
+
+/// Reads any JSON value and keeps nothing of it.
+///
+/// Unlike `IgnoredAny` it recurses, and so stops at the depth at which the reference does.
+struct Skip;
+
+impl<'de> Deserialize<'de> for Skip {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Skip, D::Error> {
+        deserializer.deserialize_any(Skip)
+    }
+}
+
+impl<'de> Visitor<'de> for Skip {
+    type Value = Skip;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a value")
+    }
+
+    fn visit_unit<E>(self) -> Result<Skip, E> {
+        Ok(Skip)
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<Skip, E> {
+        Ok(Skip)
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<Skip, E> {
+        Ok(Skip)
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<Skip, E> {
+        Ok(Skip)
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<Skip, E> {
+        Ok(Skip)
+    }
+
+    fn visit_str<E>(self, _: &str) -> Result<Skip, E> {
+        Ok(Skip)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Skip, A::Error> {
+        while seq.next_element::<Skip>()?.is_some() {}
+        Ok(Skip)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Skip, A::Error> {
+        while map.next_entry::<String, Skip>()?.is_some() {}
+        Ok(Skip)
+    }
+}
