@@ -1,0 +1,46 @@
+//! `cargo xtask ci`: everything, cheapest first, with the time that each part took.
+
+use std::time::Instant;
+
+use anyhow::{Context, Result};
+
+use crate::process::{self, cargo};
+use crate::test::{TORCH_FEATURES, TORCH_PACKAGES};
+use crate::{libtorch, lint, readme, test, tidy, venv};
+
+pub(crate) fn run() -> Result<()> {
+    let stages: [Stage; 10] = [
+        ("format", lint::format),
+        ("tidy", tidy::run),
+        ("clippy", lint::plain),
+        ("docs", plain_docs),
+        ("plain tests", test::plain),
+        ("libtorch", || libtorch::ensure().map(drop)),
+        ("clippy with libtorch", lint::torch),
+        ("docs with libtorch", torch_docs),
+        ("Python environment", || venv::parity().map(drop)),
+        ("README's commands (demo, all tests)", readme::run),
+    ];
+    let started = Instant::now();
+    let mut table = String::new();
+    for (name, stage) in stages {
+        eprintln!("\n=== {name}");
+        let begun = Instant::now();
+        stage().with_context(|| name.to_owned())?;
+        table += &format!("{:>6.0} s  {name}\n", begun.elapsed().as_secs_f64());
+    }
+    eprintln!("\n{table}{:>6.0} s  in all", started.elapsed().as_secs_f64());
+    Ok(())
+}
+
+fn plain_docs() -> Result<()> {
+    process::run(cargo(["doc", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings"))
+}
+
+fn torch_docs() -> Result<()> {
+    let mut docs = cargo(["doc", "--no-deps"]);
+    process::run(docs.args(TORCH_PACKAGES).args(TORCH_FEATURES).env("RUSTDOCFLAGS", "-D warnings"))
+}
+
+/// A name and what is run under it.
+type Stage = (&'static str, fn() -> Result<()>);
