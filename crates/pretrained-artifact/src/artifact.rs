@@ -1,0 +1,120 @@
+use std::path::{Path, PathBuf};
+
+use pretrained_config::Config;
+use pretrained_safetensors::Strictness;
+
+use crate::{
+    CONFIG, Error, MODEL, Missing, PICKLE, Warning, Weights, cache,
+    dir::ModelDir,
+    files::{self, WeightFiles},
+};
+
+/// A model directory, opened for reading.
+#[derive(Debug)]
+pub struct Artifact {
+    dir: PathBuf,
+    config: Config,
+    weights: Weights,
+    warnings: Vec<Warning>,
+}
+
+/// What to open in a directory, and how strictly. The default is what transformers would open.
+#[derive(Debug, Clone, Default)]
+pub struct OpenOptions {
+    /// `fp16` opens `model.fp16.safetensors`. A variant never falls back to the plain name.
+    pub variant: Option<String>,
+    /// Whether to read files that break the safetensors format in ways the reference lets pass.
+    pub strictness: Strictness,
+}
+
+impl Artifact {
+    /// Opens a model directory, or a name on the hub that is in the Hugging Face cache (see
+    /// [`resolve`](crate::resolve)). Reads the config and the headers of the weights.
+    pub fn open(path: impl AsRef<Path>) -> Result<Artifact, Error> {
+        Artifact::open_with(path, &OpenOptions::default())
+    }
+
+    /// As [`open`](Artifact::open), with options.
+    pub fn open_with(path: impl AsRef<Path>, options: &OpenOptions) -> Result<Artifact, Error> {
+        let dir = open_dir(path.as_ref())?;
+        let config = read_config(&dir)?;
+        let (weights, warnings) = open_weights(&dir, &config, options)?;
+        Ok(Artifact { dir: dir.path().to_owned(), config, weights, warnings })
+    }
+
+    /// The directory.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// The model's configuration.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// The model's tensors.
+    pub fn weights(&self) -> &Weights {
+        &self.weights
+    }
+
+    /// What is odd about the directory, and does not keep the model from being loaded.
+    pub fn warnings(&self) -> &[Warning] {
+        &self.warnings
+    }
+}
+
+/// Reads a model's configuration alone: weights need not be there.
+#[derive(Debug)]
+pub enum AutoConfig {}
+
+impl AutoConfig {
+    /// Reads `config.json` of a model directory, or of a name on the hub that is in the cache.
+    pub fn from_pretrained(path: impl AsRef<Path>) -> Result<Config, Error> {
+        read_config(&open_dir(path.as_ref())?)
+    }
+}
+
+pub(crate) fn open_dir(path: &Path) -> Result<ModelDir, Error> {
+    let path = cache::resolve(path)?;
+    ModelDir::new(&path)
+}
+
+pub(crate) fn read_config(dir: &ModelDir) -> Result<Config, Error> {
+    let missing = Missing::Config;
+    let json = dir.read_to_string(CONFIG, CONFIG_LIMIT)?;
+    let json = json.ok_or_else(|| Error::Missing { path: dir.path().to_owned(), missing })?;
+    let path = dir.path().join(CONFIG);
+    Config::parse(&json).map_err(|source| Error::Config { path, source })
+}
+
+pub(crate) fn open_weights(
+    dir: &ModelDir,
+    config: &Config,
+    options: &OpenOptions,
+) -> Result<(Weights, Vec<Warning>), Error> {
+    let names = dir.names()?;
+    let variant = options.variant.as_deref();
+    let named = config.get("transformers_weights").and_then(|it| it.as_str());
+    let found = match named {
+        Some(name) => WeightFiles::named(name),
+        None => WeightFiles::find(&names, variant),
+    };
+    let found = found.ok_or_else(|| {
+        let expected = match named {
+            Some(name) => name.to_owned(),
+            None => [MODEL, PICKLE].map(|it| files::with_variant(it, variant)).join(", no "),
+        };
+        Error::Missing { path: dir.path().to_owned(), missing: Missing::Weights { expected } }
+    })?;
+    let (weights, mut warnings) = Weights::open(dir, &found, options.strictness)?;
+
+    let mut used = vec![found.name().to_owned()];
+    used.extend(weights.files().iter().map(|it| it.name().to_owned()));
+    for file in files::leftovers(&names, variant, &used) {
+        warnings.push(Warning::NotRead { file, instead: found.name().to_owned() });
+    }
+    Ok((weights, warnings))
+}
+
+/// A `config.json` with 100,000 labels has about 6 MB.
+const CONFIG_LIMIT: u64 = 64 << 20;

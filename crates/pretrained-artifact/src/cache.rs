@@ -1,0 +1,87 @@
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+};
+
+use pretrained_safetensors::is_plain_name;
+
+use crate::{
+    Error, Missing,
+    dir::{REPOSITORY_PREFIX, SNAPSHOTS, io_error},
+};
+
+/// The directory that a user means by a path or by a name on the hub.
+///
+/// An existing path is taken as it is. Otherwise `org/name`, or `org/name@revision`, is looked up
+/// in the Hugging Face cache of this machine (`HF_HUB_CACHE`, `HF_HOME`), at revision `main`
+/// unless another is named. Nothing is ever downloaded.
+pub fn resolve(path: &Path) -> Result<PathBuf, Error> {
+    if path.exists() {
+        return Ok(path.to_owned());
+    }
+    let missing = |missing| Error::Missing { path: path.to_owned(), missing };
+    let text = path.to_str().unwrap_or_default();
+    let (name, revision) = text.split_once('@').unwrap_or((text, MAIN));
+    let Some(cache) = is_repository(name).then(cache_dir).flatten() else {
+        return Err(missing(Missing::Directory));
+    };
+    let snapshot = find_snapshot(&cache, name, revision)?;
+    snapshot.ok_or_else(|| missing(Missing::Cached { looked_in: cache }))
+}
+
+/// Looks a repository's revision up: a commit, or a name that `refs` translates into one.
+pub(crate) fn find_snapshot(
+    cache: &Path,
+    name: &str,
+    revision: &str,
+) -> Result<Option<PathBuf>, Error> {
+    let repository = cache.join(format!("{REPOSITORY_PREFIX}{}", name.replace('/', "--")));
+    let is_commit = revision.len() == 40 && revision.bytes().all(|it| it.is_ascii_hexdigit());
+    let commit = match is_commit {
+        true => revision.to_owned(),
+        false => {
+            // A branch may have slashes in its name; it may not leave `refs`.
+            if !revision.split('/').all(is_plain_segment) {
+                return Ok(None);
+            }
+            let path = repository.join(REFS).join(revision);
+            match fs::read_to_string(&path) {
+                Ok(commit) => commit.trim().to_owned(),
+                Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+                Err(e) => return Err(io_error("read", &path, e)),
+            }
+        }
+    };
+    let snapshot = repository.join(SNAPSHOTS).join(&commit);
+    Ok((is_plain_segment(&commit) && snapshot.is_dir()).then_some(snapshot))
+}
+
+/// Where `huggingface_hub` keeps what it downloaded.
+fn cache_dir() -> Option<PathBuf> {
+    let var = |name: &str| env::var_os(name).filter(|it| !it.is_empty()).map(PathBuf::from);
+    let home = || var("HOME");
+    let hub = var("HF_HUB_CACHE").or_else(|| var("HUGGINGFACE_HUB_CACHE"));
+    hub.or_else(|| Some(var("HF_HOME")?.join(HUB)))
+        .or_else(|| Some(var("XDG_CACHE_HOME")?.join(HUGGINGFACE).join(HUB)))
+        .or_else(|| Some(home()?.join(".cache").join(HUGGINGFACE).join(HUB)))
+        .map(|it| match (it.strip_prefix("~"), home()) {
+            (Ok(rest), Some(home)) => home.join(rest),
+            _ => it,
+        })
+}
+
+/// `name` or `org/name`, in the letters the hub allows.
+fn is_repository(name: &str) -> bool {
+    let is_allowed = |it: char| it.is_ascii_alphanumeric() || "-_.".contains(it);
+    let is_segment = |it: &str| is_plain_segment(it) && it.chars().all(is_allowed);
+    name.len() <= 96 && name.split('/').count() <= 2 && name.split('/').all(is_segment)
+}
+
+fn is_plain_segment(segment: &str) -> bool {
+    !segment.starts_with('.') && is_plain_name(segment)
+}
+
+const MAIN: &str = "main";
+const REFS: &str = "refs";
+const HUB: &str = "hub";
+const HUGGINGFACE: &str = "huggingface";

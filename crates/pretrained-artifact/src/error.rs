@@ -1,0 +1,146 @@
+use std::{fmt, path::PathBuf};
+
+use crate::{CONFIG, MODEL};
+
+/// A model directory cannot be read or written.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+#[allow(missing_docs)] // The messages are the documentation.
+pub enum Error {
+    #[error(transparent)]
+    Io(#[from] pretrained_fs::Error),
+    #[error("{}: {missing}", path.display())]
+    Missing { path: PathBuf, missing: Missing },
+    #[error("{}: {reason}", path.display())]
+    Refused { path: PathBuf, reason: Refusal },
+    #[error("{}", path.display())]
+    Config { path: PathBuf, source: pretrained_config::Error },
+    #[error("{}: {problem}", path.display())]
+    Index { path: PathBuf, problem: IndexProblem },
+    #[error(transparent)]
+    Safetensors(#[from] pretrained_safetensors::Error),
+    #[error(transparent)]
+    Tokenizer(#[from] pretrained_tokenizer::Error),
+}
+
+/// What a directory lacks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+#[allow(missing_docs)]
+pub enum Missing {
+    Directory,
+    Config,
+    Weights {
+        expected: String,
+    },
+    Shard {
+        index: String,
+    },
+    Tensor {
+        name: String,
+    },
+    /// A name on the hub, which is not in the cache.
+    Cached {
+        looked_in: PathBuf,
+    },
+}
+
+/// Why a file is not touched.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+#[allow(missing_docs)]
+pub enum Refusal {
+    NotADirectory,
+    NotAPlainName,
+    NotARegularFile,
+    LinkOut { target: PathBuf },
+    TooLarge { limit: u64 },
+}
+
+/// An index and its shards disagree.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+#[allow(missing_docs)]
+pub enum IndexProblem {
+    /// The index says where a tensor is, and it is in no shard at all.
+    InNone {
+        tensor: String,
+        shard: String,
+    },
+    /// Nothing says which of the two is meant.
+    InTwo {
+        tensor: String,
+        shards: [String; 2],
+    },
+    Empty,
+}
+
+impl fmt::Display for Missing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Missing::Directory => f.write_str("there is no such directory"),
+            Missing::Config => write!(
+                f,
+                "there is no {CONFIG} in this directory, so it is not a model directory; pass one \
+                 that `save_pretrained` wrote"
+            ),
+            Missing::Weights { expected } => write!(
+                f,
+                "there are no weights in this directory: no {expected}; download them, or save \
+                 the model again"
+            ),
+            Missing::Shard { index } => write!(
+                f,
+                "this file is missing, and {index} names it; download it, or save the model again"
+            ),
+            Missing::Tensor { name } => write!(f, "there is no tensor `{name}`"),
+            Missing::Cached { looked_in } => write!(
+                f,
+                "there is no such directory, and no such model in the Hugging Face cache ({}); \
+                 download it first (`hf download`), nothing is fetched from the network here",
+                looked_in.display()
+            ),
+        }
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Refusal::NotADirectory => f.write_str("this is a file, and a directory is needed"),
+            Refusal::NotAPlainName => {
+                f.write_str("refused: a file of a model must be named by a plain file name")
+            }
+            Refusal::NotARegularFile => {
+                f.write_str("refused: this is a directory, a pipe or a device, not a file")
+            }
+            Refusal::LinkOut { target } => write!(
+                f,
+                "refused: this link leaves the model directory, to {}; put the file itself there",
+                target.display()
+            ),
+            Refusal::TooLarge { limit } => {
+                write!(f, "refused: this file is over the limit of {limit} bytes for its kind")
+            }
+        }
+    }
+}
+
+impl fmt::Display for IndexProblem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            IndexProblem::InNone { tensor, shard } => write!(
+                f,
+                "tensor `{tensor}` should be in {shard}, and is in no shard; the shards are of \
+                 another model, or damaged"
+            ),
+            IndexProblem::InTwo { tensor, shards: [a, b] } => write!(
+                f,
+                "tensor `{tensor}` is both in {a} and in {b}; the shards are of different saves"
+            ),
+            IndexProblem::Empty => {
+                write!(f, "no shard is named; save the model again, or use a single {MODEL}")
+            }
+        }
+    }
+}

@@ -1,0 +1,162 @@
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
+
+use pretrained_safetensors::Dtype;
+
+use crate::{Error, OpenOptions, Warning, WeightFile, Weights, artifact, cache};
+
+/// What is in a model directory, or in a single file of weights. Data only; printing it is
+/// somebody else's business.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Inspection {
+    /// What was looked at.
+    pub path: PathBuf,
+    /// What the config says, for a directory.
+    pub model: Option<ModelSummary>,
+    /// The files that hold the weights, sorted by name.
+    pub files: Vec<FileSummary>,
+    /// The tensors, sorted by name.
+    pub tensors: Vec<TensorSummary>,
+    /// Per element type, what there is of it.
+    pub dtypes: BTreeMap<Dtype, DtypeSummary>,
+    /// What is odd.
+    pub warnings: Vec<Warning>,
+}
+
+/// What a model's config says about it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ModelSummary {
+    /// The family, such as `llama`.
+    pub model_type: Option<String>,
+    /// The class that saved it, such as `LlamaForCausalLM`.
+    pub architectures: Vec<String>,
+    /// The element type it says it has.
+    pub dtype: Option<String>,
+}
+
+/// One file of weights.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FileSummary {
+    /// Its name.
+    pub name: String,
+    /// Its format.
+    pub format: Format,
+    /// Bytes of the file.
+    pub bytes: u64,
+    /// Number of tensors in it.
+    pub tensors: usize,
+    /// The free-form metadata of a safetensors file.
+    pub metadata: BTreeMap<String, String>,
+}
+
+/// How a file holds tensors.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Format {
+    /// A safetensors file.
+    Safetensors,
+    /// A file that PyTorch pickled.
+    Pickle,
+}
+
+/// One tensor.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TensorSummary {
+    /// Its name.
+    pub name: String,
+    /// Element type.
+    pub dtype: Dtype,
+    /// Dimensions, outermost first.
+    pub shape: Vec<usize>,
+    /// Bytes it takes.
+    pub bytes: u64,
+    /// The name of the file that it is in.
+    pub file: String,
+}
+
+/// All tensors of one element type.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct DtypeSummary {
+    /// Number of tensors.
+    pub tensors: usize,
+    /// Number of elements.
+    pub elements: u64,
+    /// Bytes they take.
+    pub bytes: u64,
+}
+
+/// Looks at a model directory or at a single file, without reading tensors.
+pub fn inspect(path: impl AsRef<Path>, options: &OpenOptions) -> Result<Inspection, Error> {
+    let path = cache::resolve(path.as_ref())?;
+    if !path.is_dir() {
+        let weights = Weights::open_file(&path, options.strictness)?;
+        return Inspection::new(&path, None, &weights, Vec::new());
+    }
+    let dir = artifact::open_dir(&path)?;
+    let config = artifact::read_config(&dir)?;
+    let (weights, warnings) = artifact::open_weights(&dir, &config, options)?;
+    let text = |key: &str| config.get(key).and_then(|it| it.as_str()).map(str::to_owned);
+    let architectures = config.get("architectures").and_then(|it| it.as_array());
+    let architectures = architectures.into_iter().flatten().filter_map(|it| it.as_str());
+    let model = ModelSummary {
+        model_type: text("model_type"),
+        architectures: architectures.map(str::to_owned).collect(),
+        dtype: text("dtype").or_else(|| text("torch_dtype")),
+    };
+    Inspection::new(&path, Some(model), &weights, warnings)
+}
+
+impl Inspection {
+    fn new(
+        path: &Path,
+        model: Option<ModelSummary>,
+        weights: &Weights,
+        warnings: Vec<Warning>,
+    ) -> Result<Inspection, Error> {
+        let files = weights.files().iter().map(FileSummary::new).collect::<Result<_, _>>()?;
+        let mut tensors = Vec::with_capacity(weights.len());
+        let mut dtypes: BTreeMap<Dtype, DtypeSummary> = BTreeMap::new();
+        for name in weights.names() {
+            let (Some(info), Some(file)) = (weights.info(name), weights.file_of(name)) else {
+                continue;
+            };
+            let bytes = info.byte_len();
+            let sum = dtypes.entry(info.dtype).or_default();
+            sum.tensors += 1;
+            sum.elements = sum.elements.saturating_add(info.elements());
+            sum.bytes = sum.bytes.saturating_add(bytes);
+            tensors.push(TensorSummary {
+                name: name.to_owned(),
+                dtype: info.dtype,
+                shape: info.shape.to_vec(),
+                bytes,
+                file: file.name().to_owned(),
+            });
+        }
+        Ok(Inspection { path: path.to_owned(), model, files, tensors, dtypes, warnings })
+    }
+
+    /// Number of elements of all tensors.
+    pub fn parameters(&self) -> u64 {
+        self.dtypes.values().fold(0, |sum, it| sum.saturating_add(it.elements))
+    }
+
+    /// Bytes of all tensors.
+    pub fn bytes(&self) -> u64 {
+        self.dtypes.values().fold(0, |sum, it| sum.saturating_add(it.bytes))
+    }
+}
+
+impl FileSummary {
+    fn new(file: &WeightFile) -> Result<FileSummary, Error> {
+        Ok(FileSummary {
+            name: file.name().to_owned(),
+            format: file.format(),
+            bytes: file.bytes()?,
+            tensors: file.names().count(),
+            metadata: file.metadata().clone(),
+        })
+    }
+}

@@ -1,0 +1,48 @@
+use std::fmt;
+
+/// Something odd about a model directory that does not keep it from being loaded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+#[allow(missing_docs)] // The messages are the documentation.
+pub enum Warning {
+    /// Another save's weights, or another format's.
+    NotRead {
+        file: String,
+        instead: String,
+    },
+    IndexDiffers {
+        index: String,
+        tensor: String,
+        found_in: String,
+        indexed_in: Option<String>,
+    },
+    TotalSize {
+        index: String,
+        claimed: u64,
+        found: u64,
+    },
+}
+
+impl fmt::Display for Warning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Warning::NotRead { file, instead } => {
+                write!(f, "{file} is not read, since {instead} comes first; remove the stale one")
+            }
+            Warning::IndexDiffers { index, tensor, found_in, indexed_in } => match indexed_in {
+                Some(shard) => {
+                    write!(
+                        f,
+                        "{index} says that tensor `{tensor}` is in {shard}, it is in {found_in}"
+                    )
+                }
+                None => {
+                    write!(f, "{index} does not name tensor `{tensor}`, which is in {found_in}")
+                }
+            },
+            Warning::TotalSize { index, claimed, found } => {
+                write!(f, "{index} says that all tensors take {claimed} bytes, they take {found}")
+            }
+        }
+    }
+}
