@@ -94,6 +94,12 @@ fn remedy(complaints: &str) -> Option<&'static str> {
             "the package index's certificate is not trusted here; set PIP_CERT to your network's bundle",
         );
     }
+    if says(&["(from versions: none)"]) {
+        return Some(
+            "the package index cannot be reached, or has no build for this machine and Python (torch 2.11.0 is there \
+             for Python 3.10 to 3.14 on Linux, x86-64 and arm64, and macOS, arm64)",
+        );
+    }
     if says(&["No matching distribution found"]) {
         return Some(
             "no build for this machine and Python; torch 2.11.0 is there for Python 3.10 to 3.14 on Linux \
@@ -129,6 +135,13 @@ mod tests {
         let complaint = "WARNING: Retrying (Retry(total=0)) after connection broken by 'NewConnectionError(…)'\n\
                          ERROR: No matching distribution found for torch==2.11.0";
         check(complaint, "check the network");
+    }
+
+    #[test]
+    fn an_index_that_answers_nothing_may_be_out_of_reach() {
+        let complaint = "ERROR: Could not find a version that satisfies torch==2.11.0 (from versions: none)\n\
+                         ERROR: No matching distribution found for torch==2.11.0";
+        check(complaint, "cannot be reached, or has no build");
     }
 
     #[test]
