@@ -211,8 +211,6 @@ arguments! {
     metric_for_best_model: Option<String>, Maybe<Text>, None;
     /// Whether a greater metric is better; default: unless its name ends in "loss".
     greater_is_better: Option<bool>, Maybe<Bool>, None;
-    /// Starts the epoch again at resume, instead of where it was.
-    ignore_data_skip: bool, Bool, false;
     /// Seed of everything random.
     seed: u64, Int, 42;
     /// Seed of the order of the data; default: seed.

@@ -98,7 +98,8 @@ pub(crate) const HUGGING_FACE: &[(&str, Fate)] = &[
     ("load_best_model_at_end", Obeyed),
     ("metric_for_best_model", Obeyed),
     ("greater_is_better", Obeyed),
-    ("ignore_data_skip", Obeyed),
+    // Seeking the data costs nothing, so that there is nothing to spare.
+    ("ignore_data_skip", Refused("false")),
     // Callback states (early stopping) are always restored: resuming is exact.
     ("restore_callback_states_from_checkpoint", Kept("false")),
     // Every run is deterministic for its seed on the CPU.
