@@ -307,20 +307,25 @@ impl FromValue for String {
 /// Types that may be absent; [`Option<u32>`] has rules of its own.
 macro_rules! optional {
     ($($type:ty),*) => {$(
-        impl FromValue for Option<$type> {
-            fn from_value(value: &Value, field: &Field) -> Option<Option<$type>> {
+        impl $crate::schema::FromValue for Option<$type> {
+            fn from_value(
+                value: &$crate::json::Value,
+                field: &$crate::family::Field,
+            ) -> Option<Option<$type>> {
                 match value {
-                    Value::Null => Some(None),
+                    $crate::json::Value::Null => Some(None),
                     value => <$type>::from_value(value, field).map(Some),
                 }
             }
 
-            fn expected(field: &Field) -> String {
+            fn expected(field: &$crate::family::Field) -> String {
                 format!("{} or null", <$type>::expected(field))
             }
         }
     )*};
 }
+
+pub(crate) use optional;
 
 optional!(i64, f64, bool, String);
 

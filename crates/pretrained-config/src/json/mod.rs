@@ -9,7 +9,7 @@ mod write;
 pub use parse::{MAX_DEPTH, MAX_DIGITS, MAX_LEN, ParseError};
 
 pub(crate) use parse::parse;
-pub(crate) use write::{IdOrder, to_json, to_line};
+pub(crate) use write::{Dialect, to_json, to_line};
 
 /// A JSON value.
 #[derive(Debug, Clone, PartialEq)]
