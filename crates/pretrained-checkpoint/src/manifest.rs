@@ -1,0 +1,201 @@
+use std::{
+    collections::BTreeMap,
+    fs::File,
+    io::{self, Read},
+    path::{Component, Path},
+};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Error, MANIFEST};
+
+/// What a checkpoint holds, file by file. Written last, as `manifest.json`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// The version of this format.
+    pub format: u32,
+    /// The checkpoint's step, so that a renamed directory is noticed.
+    pub step: u64,
+    /// Every file but the manifest, by its path within the checkpoint.
+    #[serde(deserialize_with = "files")]
+    pub files: BTreeMap<String, FileRecord>,
+}
+
+/// A file as it was when the checkpoint was saved.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileRecord {
+    /// Its length in bytes.
+    pub size: u64,
+    /// The BLAKE3 hash of its content, in hexadecimal.
+    pub blake3: String,
+}
+
+impl Manifest {
+    /// Describes what is in `dir` now.
+    pub(crate) fn of(dir: &Path, step: u64) -> Result<Manifest, Error> {
+        let mut files = BTreeMap::new();
+        for name in file_names(dir)? {
+            let path = dir.join(&name);
+            let (size, blake3) = hash(&path).map_err(|e| Error::io("hash", &path, e))?;
+            files.insert(name, FileRecord { size, blake3 });
+        }
+        Ok(Manifest { format: FORMAT, step, files })
+    }
+
+    /// Reads a checkpoint's manifest; `Ok(None)` if it has none.
+    pub fn read(checkpoint: &Path) -> Result<Option<Manifest>, ManifestError> {
+        let path = checkpoint.join(MANIFEST);
+        let text = match read_limited(&path) {
+            Ok(text) => text,
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(e) => return Err(ManifestError::Unreadable(e.to_string())),
+        };
+        Manifest::parse(&text).map(Some)
+    }
+
+    /// Parses and checks a manifest.
+    pub fn parse(text: &str) -> Result<Manifest, ManifestError> {
+        let parsed: Result<Manifest, _> = serde_json::from_str(text);
+        let manifest = parsed.map_err(|e| ManifestError::Malformed(e.to_string()))?;
+        if manifest.format != FORMAT {
+            return Err(ManifestError::Format(manifest.format));
+        }
+        // Whoever made this checkpoint must not make us read outside of it.
+        match manifest.files.keys().find(|it| !is_inside(it)) {
+            Some(name) => Err(ManifestError::Name(name.clone())),
+            None => Ok(manifest),
+        }
+    }
+
+    pub(crate) fn to_json(&self) -> String {
+        let json = serde_json::to_string_pretty(self);
+        json.expect("maps of strings to plain structs have a JSON form") + "\n"
+    }
+}
+
+/// A manifest that cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ManifestError {
+    /// The file cannot be read.
+    #[error("{MANIFEST} cannot be read: {0}")]
+    Unreadable(String),
+    /// It is no JSON, or not of this form.
+    #[error("{MANIFEST} is damaged: {0}")]
+    Malformed(String),
+    /// It is of another version.
+    #[error("{MANIFEST} has format {0}, this version reads {FORMAT}")]
+    Format(u32),
+    /// A name leads out of the checkpoint.
+    #[error("{MANIFEST} names {0:?}, which is not a file inside the checkpoint")]
+    Name(String),
+}
+
+/// The files below `dir` but the manifest, with `/` between the parts, sorted.
+pub(crate) fn file_names(dir: &Path) -> Result<Vec<String>, Error> {
+    let mut names = Vec::new();
+    let mut open = vec![String::new()];
+    while let Some(prefix) = open.pop() {
+        let path = dir.join(&prefix);
+        let entries = std::fs::read_dir(&path).map_err(|e| Error::io("list", &path, e))?;
+        for entry in entries {
+            let entry = entry.map_err(|e| Error::io("list", &path, e))?;
+            let Ok(name) = entry.file_name().into_string() else {
+                let error = io::Error::new(io::ErrorKind::InvalidData, "the name is not UTF-8");
+                return Err(Error::io("list", &entry.path(), error));
+            };
+            let kind = entry.file_type().map_err(|e| Error::io("look at", &entry.path(), e))?;
+            let name = format!("{prefix}{name}");
+            if kind.is_dir() {
+                open.push(name + "/");
+            } else if name != MANIFEST && name != pretrained_fs::INCOMPLETE {
+                names.push(name);
+            }
+        }
+    }
+    names.sort();
+    Ok(names)
+}
+
+/// A file's length and hash. It must be a regular file, or a link to one.
+pub(crate) fn hash(path: &Path) -> io::Result<(u64, String)> {
+    let mut file = open_regular(path)?;
+    let mut hasher = blake3::Hasher::new();
+    let mut buffer = vec![0; CHUNK];
+    let mut size = 0;
+    loop {
+        let mut len = 0;
+        while len < buffer.len() {
+            match pretrained_fs::read(&mut file, path, &mut buffer[len..])? {
+                0 => break,
+                n => len += n,
+            }
+        }
+        hasher.update_rayon(&buffer[..len]);
+        size += len as u64;
+        if len < buffer.len() {
+            return Ok((size, hasher.finalize().to_hex().to_string()));
+        }
+    }
+}
+
+fn read_limited(path: &Path) -> io::Result<String> {
+    let mut text = String::new();
+    let mut file = open_regular(path)?.take(MAX_MANIFEST + 1);
+    file.read_to_string(&mut text)?;
+    if MAX_MANIFEST < text.len() as u64 {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, "longer than 64 MiB"));
+    }
+    Ok(text)
+}
+
+fn open_regular(path: &Path) -> io::Result<File> {
+    let file = pretrained_fs::open(path)?;
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, "not a regular file"));
+    }
+    Ok(file)
+}
+
+fn is_inside(name: &str) -> bool {
+    let is_normal = |it: Component<'_>| matches!(it, Component::Normal(_));
+    !name.is_empty()
+        && !name.contains('\0')
+        && name != MANIFEST
+        && Path::new(name).components().all(is_normal)
+        // `components` forgives `a//b` and `a/./b`, which would be second names of a file.
+        && name.split('/').all(|it| !it.is_empty() && it != ".")
+}
+
+/// A map that names no file twice.
+fn files<'de, D: serde::Deserializer<'de>>(
+    deserializer: D,
+) -> Result<BTreeMap<String, FileRecord>, D::Error> {
+    struct Visitor;
+    impl<'de> serde::de::Visitor<'de> for Visitor {
+        type Value = BTreeMap<String, FileRecord>;
+
+        fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str("a map of file names to sizes and hashes")
+        }
+
+        fn visit_map<A: serde::de::MapAccess<'de>>(
+            self,
+            mut map: A,
+        ) -> Result<Self::Value, A::Error> {
+            let mut files = BTreeMap::new();
+            while let Some((name, record)) = map.next_entry::<String, FileRecord>()? {
+                if files.contains_key(&name) {
+                    return Err(serde::de::Error::custom(format!("{name:?} is named twice")));
+                }
+                files.insert(name, record);
+            }
+            Ok(files)
+        }
+    }
+    deserializer.deserialize_map(Visitor)
+}
+
+pub(crate) const FORMAT: u32 = 1;
+const CHUNK: usize = 8 << 20;
+const MAX_MANIFEST: u64 = 64 << 20;

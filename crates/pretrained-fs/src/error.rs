@@ -1,0 +1,86 @@
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
+
+/// An I/O error that knows what it was doing, and to which path.
+#[derive(Debug, thiserror::Error)]
+#[error("{action} {}{}", path.display(), Advice(*advice))]
+pub struct Error {
+    action: &'static str,
+    path: PathBuf,
+    advice: Option<&'static str>,
+    in_place: bool,
+    source: io::Error,
+}
+
+impl Error {
+    /// Attaches an action (an infinitive: "open", "rename") and a path to an I/O error.
+    pub fn new(action: &'static str, path: &Path, source: io::Error) -> Error {
+        Error { action, path: path.to_owned(), advice: None, in_place: false, source }
+    }
+
+    /// The same error with a way out, which is printed in parentheses.
+    pub fn with_advice(self, advice: &'static str) -> Error {
+        Error { advice: Some(advice), ..self }
+    }
+
+    /// The path the operation failed on.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The kind of the underlying I/O error.
+    pub fn kind(&self) -> io::ErrorKind {
+        self.source.kind()
+    }
+
+    /// The operating system's number of the error, if it came from there.
+    pub fn raw_os_error(&self) -> Option<i32> {
+        self.source.raw_os_error()
+    }
+
+    /// Whether the new state is whole and in place, and only its durability is in doubt.
+    pub fn is_in_place(&self) -> bool {
+        self.in_place
+    }
+
+    /// The same error, told as one that happened after the commit point.
+    pub(crate) fn after_commit(self) -> Error {
+        let advice = "the new state is in place, but a power loss may undo it; save again";
+        Error { in_place: true, advice: Some(advice), ..self }
+    }
+
+    /// Whether the file system said that it does not do this, rather than that it went wrong.
+    pub(crate) fn is_refusal(&self) -> bool {
+        is_refusal(&self.source)
+    }
+}
+
+impl From<Error> for io::Error {
+    /// For callers in the middle of an `io::Write`: keeps the kind, and the whole error as payload.
+    fn from(error: Error) -> io::Error {
+        io::Error::new(error.kind(), error)
+    }
+}
+
+/// What file systems answer to an operation they do not have. `EPERM` is FAT's and FUSE's answer
+/// to links and to exchanges, `EINVAL` is the kernel's to flags that a file system does not know,
+/// `EXDEV` is overlayfs' to the renaming of a directory of a lower layer.
+pub(crate) fn is_refusal(error: &io::Error) -> bool {
+    use rustix::io::Errno;
+    let refusals =
+        [Errno::NOSYS, Errno::OPNOTSUPP, Errno::INVAL, Errno::PERM, Errno::XDEV, Errno::NOTTY];
+    Errno::from_io_error(error).is_some_and(|it| refusals.contains(&it))
+}
+
+struct Advice(Option<&'static str>);
+
+impl std::fmt::Display for Advice {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.0 {
+            Some(advice) => write!(f, " ({advice})"),
+            None => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,95 @@
+use std::{
+    fs::File,
+    io::{self, Write},
+    path::{Path, PathBuf},
+};
+
+use crate::{Error, error::is_refusal, seam};
+
+/// A file that did not exist before, for writing into a staged directory.
+///
+/// Its mode is what the umask asks for. It is not synced: publishing the directory does that.
+#[derive(Debug)]
+pub struct NewFile {
+    path: PathBuf,
+    file: File,
+}
+
+impl NewFile {
+    /// Creates the file, which must not exist.
+    pub fn create(path: &Path) -> Result<NewFile, Error> {
+        Ok(NewFile { path: path.to_owned(), file: seam::create_file(path)? })
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The open file, for reading back or mapping.
+    pub fn file(&self) -> &File {
+        &self.file
+    }
+
+    /// Reserves space, so that a full disk shows before the writing and not in the middle of it.
+    ///
+    /// A file system that cannot reserve is not an error: there a full disk shows while writing.
+    pub fn allocate(&self, len: u64) -> Result<(), Error> {
+        if len == 0 {
+            return Ok(());
+        }
+        match seam::allocate(&self.file, &self.path, len) {
+            Err(e) if !is_refusal(&e) => Err(Error::new("reserve space for", &self.path, e)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Writes all of `bytes` at `offset`. Threads may write different ranges at once.
+    pub fn write_all_at(&self, mut bytes: &[u8], mut offset: u64) -> Result<(), Error> {
+        while !bytes.is_empty() {
+            match seam::write_at(&self.file, &self.path, bytes, offset) {
+                Ok(0) => {
+                    let source = io::ErrorKind::WriteZero.into();
+                    return Err(Error::new("write", &self.path, source));
+                }
+                Ok(n) => {
+                    bytes = &bytes[n..];
+                    offset += n as u64;
+                }
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => (),
+                Err(e) => return Err(Error::new("write", &self.path, e)),
+            }
+        }
+        Ok(())
+    }
+
+    pub(crate) fn sync(&self) -> Result<(), Error> {
+        seam::sync_file(&self.file, &self.path)
+    }
+}
+
+impl Write for NewFile {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        seam::write(&self.file, &self.path, bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Creates a file in a staged directory from bytes at hand.
+pub fn write_new(path: &Path, bytes: &[u8]) -> Result<(), Error> {
+    let mut file = NewFile::create(path)?;
+    file.write_all(bytes).map_err(|e| Error::new("write", path, e))
+}
+
+/// Opens a file or a directory for reading. A FIFO does not make it wait.
+pub fn open(path: &Path) -> Result<File, Error> {
+    seam::open(path)
+}
+
+/// Reads some bytes of an open file. `path` is told to tests that watch.
+pub fn read(file: &File, path: &Path, buffer: &mut [u8]) -> io::Result<usize> {
+    seam::read(file, path, buffer)
+}

@@ -1,0 +1,166 @@
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use crate::{
+    Error, Linkage, absolute, create_dir_all, link_or_copy, name_of, parent, seam,
+    staging::{self, Staging, remove_at_once},
+};
+
+/// A directory being filled next to its destination. Dropping it without publishing removes it.
+#[derive(Debug)]
+#[must_use = "a staged directory that is not published is removed"]
+pub struct StagedDir {
+    dest: PathBuf,
+    staging: Staging,
+}
+
+impl StagedDir {
+    /// Creates an empty private directory that will become `dest`, and `dest`'s parents.
+    ///
+    /// `dest` must not exist, or be an empty directory.
+    pub fn create(dest: &Path) -> Result<StagedDir, Error> {
+        let dest = resolve(dest)?;
+        let name = name_of(&dest)?;
+        create_dir_all(parent(&dest))?;
+        check_free(&dest)?;
+        staging::sweep_for(parent(&dest), &name)?;
+        let staging = Staging::create_dir(parent(&dest), &name)?;
+        Ok(StagedDir { dest, staging })
+    }
+
+    /// Where to write, until the directory is published.
+    pub fn path(&self) -> &Path {
+        &self.staging.path
+    }
+
+    /// Takes over an unchanged file from another directory without writing it again where the
+    /// file system allows it; see [`link_or_copy`].
+    pub fn link_or_copy(&self, from: &Path, name: &str) -> Result<Linkage, Error> {
+        link_or_copy(from, &self.path().join(name))
+    }
+
+    /// Makes every file durable, then gives the directory its final name.
+    ///
+    /// Fails if the destination exists by now and is not empty.
+    pub fn publish(self) -> Result<(), Error> {
+        sync_tree(self.path())?;
+        check_free(&self.dest)?;
+        self.staging.publish(&self.dest)
+    }
+
+    /// Like [`publish`](StagedDir::publish), with a second way for file systems that do not rename
+    /// (object-store mounts): there the files are copied to the destination, the file `last` after
+    /// all others, so that whoever finds `last` finds the rest.
+    ///
+    /// While it copies, the destination holds a file [`INCOMPLETE`].
+    pub fn publish_with_last(self, last: &str) -> Result<(), Error> {
+        sync_tree(self.path())?;
+        check_free(&self.dest)?;
+        match seam::rename(self.path(), &self.dest) {
+            Ok(()) => {
+                self.staging.disarm();
+                seam::sync_dir(parent(&self.dest)).map_err(Error::after_commit)
+            }
+            Err(e) if e.is_refusal() => {
+                let copied = copy_with_last(self.path(), &self.dest, last);
+                if copied.is_err() {
+                    // Whoever finds it knows by the marker that it is incomplete.
+                    let _ = staging::remove_entry(&self.dest);
+                }
+                copied
+            }
+            Err(e) => Err(e),
+        }
+    }
+}
+
+/// Removes a directory so that it disappears at once, even if removing its files is interrupted.
+///
+/// A symbolic link is removed itself, not what it points to.
+pub fn remove_dir(path: &Path) -> Result<(), Error> {
+    remove_at_once(&absolute(path)?)
+}
+
+/// Removes a file, durably.
+pub fn remove_file(path: &Path) -> Result<(), Error> {
+    let path = absolute(path)?;
+    seam::remove_file(&path)?;
+    seam::sync_dir(parent(&path)).map_err(Error::after_commit)
+}
+
+/// Renames a directory within its parent, durably, to a name that nothing has.
+pub fn rename_dir(from: &Path, to: &Path) -> Result<(), Error> {
+    let (from, to) = (absolute(from)?, absolute(to)?);
+    check_free(&to)?;
+    seam::rename(&from, &to)?;
+    seam::sync_dir(parent(&to)).map_err(Error::after_commit)
+}
+
+/// Syncs every file below `dir` and every directory, the innermost first.
+pub(crate) fn sync_tree(dir: &Path) -> Result<(), Error> {
+    for name in seam::list(dir)? {
+        let path = dir.join(name);
+        match seam::stat(&path)? {
+            Some(metadata) if metadata.is_dir() => sync_tree(&path)?,
+            Some(metadata) if metadata.is_file() => seam::sync_file(&seam::open(&path)?, &path)?,
+            // Links and the like have nothing to sync but their entry.
+            _ => (),
+        }
+    }
+    seam::sync_dir(dir)
+}
+
+/// Follows a symbolic link at `dest`, which would otherwise make the final rename fail.
+fn resolve(dest: &Path) -> Result<PathBuf, Error> {
+    let dest = absolute(dest)?;
+    if seam::stat(&dest)?.is_some_and(|it| it.is_symlink()) {
+        let advice = "it is a symbolic link to nothing; remove it or choose another path";
+        return fs::canonicalize(&dest)
+            .map_err(|e| Error::new("resolve", &dest, e).with_advice(advice));
+    }
+    Ok(dest)
+}
+
+fn check_free(dest: &Path) -> Result<(), Error> {
+    let taken = |kind: io::ErrorKind, advice| {
+        Err(Error::new("create", dest, kind.into()).with_advice(advice))
+    };
+    match seam::stat(dest)? {
+        None => Ok(()),
+        Some(metadata) if !metadata.is_dir() => {
+            taken(io::ErrorKind::NotADirectory, "a file is there; choose another path")
+        }
+        Some(_) if seam::list(dest)?.is_empty() => Ok(()),
+        Some(_) => {
+            taken(io::ErrorKind::AlreadyExists, "the directory is not empty; choose another path")
+        }
+    }
+}
+
+fn copy_with_last(from: &Path, dest: &Path, last: &str) -> Result<(), Error> {
+    if seam::stat(dest)?.is_none() {
+        seam::create_dir(dest)?;
+    }
+    let marker = dest.join(INCOMPLETE);
+    crate::write_new(&marker, b"")?;
+    seam::sync_dir(dest)?;
+    for name in seam::list(from)?.iter().filter(|it| *it != last) {
+        crate::copy::copy_entry(&from.join(name), &dest.join(name))?;
+    }
+    sync_tree(dest)?;
+    crate::copy::copy_entry(&from.join(last), &dest.join(last))?;
+    sync_tree(dest)?;
+    // A store that cannot remove either leaves the marker, which `last` outranks.
+    match seam::remove_file(&marker) {
+        Err(e) if e.is_refusal() => Ok(()),
+        Err(e) => Err(e),
+        Ok(()) => Ok(()),
+    }?;
+    seam::sync_dir(dest)?;
+    seam::sync_dir(parent(dest)).map_err(Error::after_commit)
+}
+
+/// Marks a directory that a file system made us fill in place. See `docs/durability.md`.
+pub const INCOMPLETE: &str = ".pretrained-incomplete";

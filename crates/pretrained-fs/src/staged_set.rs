@@ -1,0 +1,345 @@
+use std::{
+    ffi::{OsStr, OsString},
+    fs, io,
+    os::unix::fs::MetadataExt,
+    path::{Path, PathBuf},
+};
+
+use crate::{
+    Error, StagedDir, absolute, copy,
+    dir_lock::DirLock,
+    journal, name_of, parent, seam,
+    staged_dir::sync_tree,
+    staging::{self, Staging},
+};
+
+/// New files for an existing directory, which replace the old ones all together or not at all.
+///
+/// Which files of the directory belong to the set is the caller's to say; all others, and
+/// sub-directories, stay as they are. If the directory does not exist, this is a [`StagedDir`].
+///
+/// Publishing takes the first of three ways that is possible (`docs/durability.md` has the steps):
+///
+/// 1. If one file differs, it is renamed over the old one.
+/// 2. If the directory has no sub-directories, the new files and hard links to the foreign ones
+///    make up a second directory, and the two are exchanged in one step.
+/// 3. Otherwise the new files are renamed one after the other, under a journal that
+///    [`recover`](crate::recover) finishes after a crash.
+///
+/// A plain reader sees the old set or the new one at every instant of the first two ways. In the
+/// third one it finds the [`gate`](StagedSet::gate) missing while there would be a mixture.
+#[derive(Debug)]
+#[must_use = "a staged set that is not published is removed"]
+pub struct StagedSet(Inner);
+
+#[derive(Debug)]
+enum Inner {
+    New(StagedDir),
+    Replacement(Replacement),
+}
+
+#[derive(Debug)]
+struct Replacement {
+    dir: PathBuf,
+    staging: Staging,
+    belongs: fn(&str) -> bool,
+    gate: Option<String>,
+}
+
+impl StagedSet {
+    /// Starts a replacement for those files of `dir` whose names satisfy `belongs`.
+    pub fn create(dir: &Path, belongs: fn(&str) -> bool) -> Result<StagedSet, Error> {
+        let dir = absolute(dir)?;
+        let Some(metadata) = seam::stat(&dir)? else {
+            return Ok(StagedSet(Inner::New(StagedDir::create(&dir)?)));
+        };
+        let dir = if metadata.is_symlink() {
+            let advice = "it is a symbolic link to nothing; remove it or choose another path";
+            fs::canonicalize(&dir)
+                .map_err(|e| Error::new("resolve", &dir, e).with_advice(advice))?
+        } else {
+            dir
+        };
+        if !fs::metadata(&dir).is_ok_and(|it| it.is_dir()) {
+            let error = Error::new("save into", &dir, io::ErrorKind::NotADirectory.into());
+            return Err(error.with_advice("a file is there; choose another path"));
+        }
+        staging::sweep(&dir)?;
+        sweep_beside(&dir)?;
+        let staging = Staging::create_dir(&dir, OsStr::new("set"))?;
+        Ok(StagedSet(Inner::Replacement(Replacement { dir, staging, belongs, gate: None })))
+    }
+
+    /// Names the file without which no reader opens the directory, such as `config.json`.
+    pub fn gate(mut self, name: &str) -> StagedSet {
+        if let Inner::Replacement(it) = &mut self.0 {
+            it.gate = Some(name.to_owned());
+        }
+        self
+    }
+
+    /// Where to write the new files, until they are published. Their names must satisfy `belongs`.
+    pub fn path(&self) -> &Path {
+        match &self.0 {
+            Inner::New(dir) => dir.path(),
+            Inner::Replacement(it) => &it.staging.path,
+        }
+    }
+
+    /// Makes the new files durable, puts them in place and removes the old ones.
+    pub fn publish(self) -> Result<(), Error> {
+        match self.0 {
+            Inner::New(dir) => dir.publish(),
+            Inner::Replacement(it) => it.publish(),
+        }
+    }
+}
+
+impl Replacement {
+    fn publish(self) -> Result<(), Error> {
+        let names = self.staged_names()?;
+        for name in &names {
+            self.keep_mode(name)?;
+        }
+        sync_tree(&self.staging.path)?;
+
+        let lock = DirLock::exclusive(&self.dir)?;
+        journal::finish(&self.dir)?;
+        let plan = self.plan(&names)?;
+        match (plan.place.as_slice(), plan.remove.as_slice()) {
+            ([], []) => Ok(()),
+            ([name], []) => {
+                let (from, to) = (self.staging.path.join(name), self.dir.join(name));
+                seam::rename(&from, &to).map_err(staging::advise_rename)?;
+                seam::sync_dir(&self.dir).map_err(Error::after_commit)
+            }
+            ([], [name]) => {
+                seam::remove_file(&self.dir.join(name))?;
+                seam::sync_dir(&self.dir).map_err(Error::after_commit)
+            }
+            _ => match self.exchange(&names, &lock)? {
+                Exchanged::Yes => Ok(()),
+                Exchanged::No(this) => {
+                    let gate =
+                        this.gate.filter(|it| names.contains(it) || plan.remove.contains(it));
+                    let mut plan = plan;
+                    // Gated even if it does not change, so that it can be taken away.
+                    if let Some(gate) = gate.as_ref().filter(|it| names.contains(it)) {
+                        plan.place.retain(|it| it != gate);
+                        plan.place.push(gate.clone());
+                    }
+                    journal::commit(&this.dir, this.staging, &journal::Plan { gate, ..plan })
+                }
+            },
+        }
+    }
+
+    /// The names of the new files, each of which must be one of the set's.
+    fn staged_names(&self) -> Result<Vec<String>, Error> {
+        let invalid = |path: &Path, why: &str| {
+            Error::new("publish", path, io::Error::new(io::ErrorKind::InvalidInput, why))
+        };
+        let mut names = Vec::new();
+        for name in seam::list(&self.staging.path)? {
+            let path = self.staging.path.join(&name);
+            if !seam::stat(&path)?.is_some_and(|it| it.is_file()) {
+                return Err(invalid(&path, "a set holds regular files only"));
+            }
+            match name.into_string() {
+                Ok(name) if (self.belongs)(&name) && !name.contains('\n') => names.push(name),
+                _ => return Err(invalid(&path, "the name is not one of the set's")),
+            }
+        }
+        Ok(names)
+    }
+
+    /// A file that replaces another keeps its mode.
+    fn keep_mode(&self, name: &str) -> Result<(), Error> {
+        match seam::stat(&self.dir.join(name))? {
+            Some(old) if old.is_file() => {
+                seam::set_mode(&self.staging.path.join(name), old.permissions())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn plan(&self, names: &[String]) -> Result<journal::Plan, Error> {
+        let mut plan = journal::Plan::default();
+        for name in names {
+            let (new, old) = (self.staging.path.join(name), self.dir.join(name));
+            match seam::stat(&old)? {
+                Some(metadata) if metadata.is_dir() => {
+                    return Err(Error::new("replace", &old, io::ErrorKind::IsADirectory.into()));
+                }
+                Some(metadata) if metadata.is_file() => {
+                    let len = seam::stat(&new)?.map(|it| it.len());
+                    if len != Some(metadata.len()) || !copy::is_same(&new, &old)? {
+                        plan.place.push(name.clone());
+                    }
+                }
+                _ => plan.place.push(name.clone()),
+            }
+        }
+        for name in seam::list(&self.dir)? {
+            let is_dir = seam::stat(&self.dir.join(&name))?.is_none_or(|it| it.is_dir());
+            let Ok(name) = name.into_string() else { continue };
+            if !is_dir && (self.belongs)(&name) && !names.contains(&name) && !name.contains('\n') {
+                plan.remove.push(name);
+            }
+        }
+        Ok(plan)
+    }
+
+    /// The second way. Hands `self` back, with nothing changed, where it is not possible.
+    fn exchange(self, names: &[String], lock: &DirLock) -> Result<Exchanged, Error> {
+        let Some(foreign) = self.exchangeable(names, lock)? else {
+            return Ok(Exchanged::No(self));
+        };
+        let beside = parent(&self.dir).join(staging::staged_name(&name_of(&self.dir)?));
+        let inside = self.staging.path.clone();
+        if seam::rename(&inside, &beside).is_err() {
+            return Ok(Exchanged::No(self));
+        }
+        let mut this = self;
+        this.staging.path = beside.clone();
+        // The exchange must not reach the disk before this move has.
+        seam::sync_dir(&this.dir)?;
+        seam::sync_dir(parent(&this.dir))?;
+
+        let back_out = |mut this: Replacement, linked: &[&OsString]| {
+            for name in linked {
+                seam::remove_file(&beside.join(name))?;
+            }
+            seam::rename(&beside, &inside)?;
+            this.staging.path = inside.clone();
+            seam::sync_dir(parent(&this.dir))?;
+            Ok(Exchanged::No(this))
+        };
+        let mut linked = Vec::new();
+        for name in &foreign {
+            match seam::link(&this.dir.join(name), &beside.join(name)) {
+                Ok(()) => linked.push(name),
+                // Another user's file, a full table of links, a file system without links.
+                Err(_) => return back_out(this, &linked),
+            }
+        }
+        let mode = seam::stat(&this.dir)?.map(|it| it.permissions());
+        if let Some(mode) = mode {
+            seam::set_mode(&beside, mode)?;
+        }
+        seam::sync_dir(&beside)?;
+        match seam::exchange(&beside, &this.dir) {
+            Ok(()) => (),
+            Err(e) if e.is_refusal() || e.kind() == io::ErrorKind::ResourceBusy => {
+                return back_out(this, &linked);
+            }
+            Err(e) => return Err(e),
+        }
+
+        // What is beside now is the old directory. Until the exchange is durable, it must stay
+        // whole: a power loss may still bring it back.
+        let dir = this.dir.clone();
+        this.staging.disarm();
+        seam::sync_dir(parent(&dir)).map_err(Error::after_commit)?;
+        rescue(&beside, &dir, &foreign, this.belongs).map_err(Error::after_commit)?;
+        staging::remove_entry(&beside)?;
+        Ok(Exchanged::Yes)
+    }
+
+    /// The foreign files, if nothing speaks against giving the directory a new identity.
+    fn exchangeable(
+        &self,
+        names: &[String],
+        lock: &DirLock,
+    ) -> Result<Option<Vec<OsString>>, Error> {
+        let dir = &self.dir;
+        let old = lock.metadata(dir)?;
+        let beside = fs::metadata(parent(dir)).map_err(|e| Error::new("look at", dir, e))?;
+        let new = seam::stat(&self.staging.path)?;
+        let is_alike = new.is_some_and(|it| (it.uid(), it.gid()) == (old.uid(), old.gid()));
+        // A mount point cannot be renamed; a directory that we or our shell stand in should not be.
+        let is_root = dir.parent().is_none() || old.dev() != beside.dev();
+        let here = fs::metadata(".").ok();
+        let is_here = here.is_some_and(|it| (it.dev(), it.ino()) == (old.dev(), old.ino()));
+        if !is_alike || is_root || is_here || has_attributes(dir) {
+            return Ok(None);
+        }
+
+        let mut foreign = Vec::new();
+        for name in seam::list(dir)? {
+            let path = dir.join(&name);
+            if path == self.staging.path {
+                continue;
+            }
+            match seam::stat(&path)? {
+                // Hard links to directories do not exist, and another's staging is in use.
+                Some(metadata) if metadata.is_dir() => return Ok(None),
+                Some(_) if staging::is_reserved(&name) => return Ok(None),
+                Some(_) => (),
+                None => continue,
+            }
+            let is_member = |it: &str| (self.belongs)(it) || names.iter().any(|name| name == it);
+            if !name.to_str().is_some_and(is_member) {
+                foreign.push(name);
+            }
+        }
+        Ok(Some(foreign))
+    }
+}
+
+enum Exchanged {
+    Yes,
+    No(Replacement),
+}
+
+/// Repeats what others did to foreign files between our linking and the exchange.
+fn rescue(
+    old: &Path,
+    new: &Path,
+    linked: &[OsString],
+    belongs: fn(&str) -> bool,
+) -> Result<(), Error> {
+    let id = |path: &Path| {
+        seam::stat(path).map(|it| it.map(|metadata| (metadata.dev(), metadata.ino())))
+    };
+    let mut changed = false;
+    for name in seam::list(old)? {
+        if name.to_str().is_some_and(belongs) {
+            continue;
+        }
+        if id(&old.join(&name))? != id(&new.join(&name))? {
+            seam::rename(&old.join(&name), &new.join(&name))?;
+            changed = true;
+        }
+    }
+    for name in linked {
+        if !changed && id(&old.join(name))?.is_none() {
+            seam::remove_file(&new.join(name))?;
+        }
+    }
+    if changed { seam::sync_dir(new) } else { Ok(()) }
+}
+
+/// Sweeps what a crash in the middle of an exchange leaves beside the directory.
+fn sweep_beside(dir: &Path) -> Result<(), Error> {
+    match dir.file_name() {
+        Some(name) => match staging::sweep_for(parent(dir), name) {
+            // A parent that we may not read is one that we cannot have written to.
+            Err(e) if e.kind() == io::ErrorKind::PermissionDenied => Ok(()),
+            res => res,
+        },
+        None => Ok(()),
+    }
+}
+
+/// Access lists and labels, which a new directory would not have.
+fn has_attributes(dir: &Path) -> bool {
+    // Every file has SELinux's label where that runs, and a new one gets its own.
+    let mut names = vec![0; 4096];
+    match rustix::fs::listxattr(dir, &mut names[..]) {
+        Ok(len) => names[..len].split(|it| *it == 0).any(|it| !it.is_empty() && it != SELINUX),
+        Err(e) => e != rustix::io::Errno::OPNOTSUPP,
+    }
+}
+
+const SELINUX: &[u8] = b"security.selinux";
