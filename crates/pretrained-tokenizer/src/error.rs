@@ -35,6 +35,20 @@ pub enum Error {
         reason: String,
     },
 
+    /// A chat template that is missing, broken, or used wrongly.
+    #[error("chat template: {reason}")]
+    Template {
+        /// What is wrong.
+        reason: String,
+    },
+
+    /// A chat template that refuses a conversation, with its own words.
+    #[error("chat template: {message}")]
+    TemplateRaised {
+        /// What the template said.
+        message: String,
+    },
+
     /// A tokenizer cannot be trained as asked.
     #[error("cannot train a tokenizer: {reason}")]
     Training {
@@ -59,6 +73,10 @@ impl Error {
 
     pub(crate) fn text(reason: impl ToString) -> Error {
         Error::Text { reason: one_line(&reason.to_string()) }
+    }
+
+    pub(crate) fn template(reason: impl ToString) -> Error {
+        Error::Template { reason: one_line(&reason.to_string()) }
     }
 
     pub(crate) fn training(reason: impl ToString) -> Error {

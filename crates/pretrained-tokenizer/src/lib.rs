@@ -8,6 +8,7 @@
 //! error if need be, and never in a panic.
 
 mod bundle;
+mod chat;
 mod error;
 mod guard;
 mod settings;
@@ -19,6 +20,7 @@ mod tokenizer;
 mod train;
 
 pub use bundle::TokenizerFiles;
+pub use chat::{ChatEncoding, ChatOptions};
 pub use error::Error;
 pub use settings::Side;
 pub use special::SpecialTokens;

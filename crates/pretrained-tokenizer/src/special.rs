@@ -1,5 +1,7 @@
 //! The named special tokens: what `bos_token` and its kin are in the files.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Map, Value};
 
 /// The special tokens that have a role, by the role's name in `tokenizer_config.json`.
@@ -23,6 +25,8 @@ pub struct SpecialTokens {
     pub mask: Option<String>,
     /// Special tokens without a role, in the order of the file.
     pub extra: Vec<String>,
+    /// Tokens with a role of the model's own, such as `image_token`.
+    pub model_specific: BTreeMap<String, String>,
 }
 
 impl SpecialTokens {
@@ -39,6 +43,12 @@ impl SpecialTokens {
         ]
         .into_iter()
         .filter_map(|(name, token)| Some((name, token.as_deref()?)))
+    }
+
+    /// The roles that are set, and the model's own.
+    pub(crate) fn all_named(&self) -> impl Iterator<Item = (&str, &str)> + '_ {
+        let own = self.model_specific.iter().map(|(name, token)| (name.as_str(), token.as_str()));
+        self.named().map(|(name, token)| (name as &str, token)).chain(own)
     }
 
     pub(crate) fn role(&mut self, name: &str) -> Option<&mut Option<String>> {

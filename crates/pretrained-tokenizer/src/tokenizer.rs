@@ -6,7 +6,8 @@ use rayon::prelude::*;
 
 use crate::{
     DecodeStream, Error, Side, SpecialTokens, TokenizerFiles,
-    bundle::{self, TOKENIZER},
+    bundle::TOKENIZER,
+    chat::ChatTemplates,
     guard::guarded,
     settings::Settings,
 };
@@ -19,6 +20,7 @@ pub struct AutoTokenizer {
     files: TokenizerFiles,
     inner: tokenizers::Tokenizer,
     settings: Settings,
+    templates: ChatTemplates,
 }
 
 impl AutoTokenizer {
@@ -44,7 +46,8 @@ impl AutoTokenizer {
         // transformers resets both at every call, so what the file was saved with means nothing.
         inner.with_padding(None);
         inner.with_truncation(None).map_err(|e| Error::invalid(TOKENIZER, e))?;
-        Ok(AutoTokenizer { files, inner, settings })
+        let templates = ChatTemplates::read(&files, &settings.document)?;
+        Ok(AutoTokenizer { files, inner, settings, templates })
     }
 
     /// Writes the tokenizer's files into `dir`, replacing the tokenizer there as a whole.
@@ -143,8 +146,18 @@ impl AutoTokenizer {
 
     /// Whether the files hold a chat template.
     pub fn has_chat_template(&self) -> bool {
-        self.files.get(bundle::CHAT_TEMPLATE).is_some()
-            || self.settings.document.get("chat_template").is_some_and(|it| !it.is_null())
+        !self.templates.is_empty()
+    }
+
+    pub(crate) fn chat_templates(&self) -> &ChatTemplates {
+        &self.templates
+    }
+
+    /// Encodes with offsets in characters, without special tokens around.
+    pub(crate) fn encode_chars(&self, text: &str) -> Result<tokenizers::Encoding, Error> {
+        guarded(|| self.inner.encode_char_offsets(text, false))
+            .map_err(Error::text)?
+            .map_err(Error::text)
     }
 }
 

@@ -1,0 +1,197 @@
+//! The Jinja environment that transformers gives a chat template.
+
+use std::{fmt, io, sync::Arc};
+
+use minijinja::{
+    Environment, Error, ErrorKind, State, UndefinedBehavior, Value,
+    syntax::SyntaxConfig,
+    value::{Kwargs, Object, ObjectRepr, Rest, ValueKind, ValueOrKwargs},
+};
+
+use super::{
+    methods,
+    python::{self, JsonStyle},
+    source::{self, GENERATION},
+};
+
+/// A compiled template.
+pub(super) struct Program {
+    environment: Environment<'static>,
+}
+
+impl Program {
+    pub(super) fn compile(template: &str) -> Result<Program, Error> {
+        let mut environment = Environment::new();
+        let syntax = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build()?;
+        environment.set_syntax(syntax);
+        environment.set_undefined_behavior(UndefinedBehavior::Lenient);
+        environment.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
+        environment.set_fuel(Some(FUEL));
+        environment.set_recursion_limit(RECURSION);
+        environment.set_unknown_method_callback(methods::call);
+        environment.set_formatter(|out, _, value| {
+            match value.as_str() {
+                Some(text) => out.write_str(text),
+                None => out.write_str(&python::str(value)?),
+            }
+            .map_err(|_| too_long())
+        });
+        environment.add_filter("tojson", tojson);
+        environment.add_filter("string", |value: &Value| python::str(value));
+        environment.add_test("sequence", |value: &Value| {
+            matches!(
+                value.kind(),
+                ValueKind::Seq | ValueKind::Map | ValueKind::String | ValueKind::Undefined
+            )
+        });
+        environment.add_test("callable", |value: &Value| {
+            value.as_object().is_some_and(|object| object.repr() == ObjectRepr::Plain)
+        });
+        environment.add_function("raise_exception", raise_exception);
+        environment.add_function("strftime_now", super::time::strftime_now);
+        environment.add_function("namespace", namespace);
+        environment.add_function(GENERATION, generation);
+        environment.remove_global("debug");
+        environment.add_template_owned(NAME, source::rewrite(template).into_owned())?;
+        Ok(Program { environment })
+    }
+
+    /// Renders the template; `marker`, if any, is put around what generation blocks produce.
+    pub(super) fn render(&self, context: Value) -> Result<String, Error> {
+        let mut output = Bounded { text: Vec::new() };
+        let template = self.environment.get_template(NAME)?;
+        template.render_captured_to(context, &mut output)?;
+        String::from_utf8(output.text)
+            .map_err(|_| Error::new(ErrorKind::WriteFailure, "output is not text"))
+    }
+}
+
+impl fmt::Debug for Program {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Program").finish_non_exhaustive()
+    }
+}
+
+/// An exception that the template raised itself, so that its message can be told from others.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(super) struct Raised(pub(super) String);
+
+fn raise_exception(message: Value) -> Result<Value, Error> {
+    let message = python::str(&message)?;
+    Err(Error::new(ErrorKind::InvalidOperation, message.clone()).with_source(Raised(message)))
+}
+
+fn tojson(value: &Value, args: Rest<Value>) -> Result<Value, Error> {
+    let mut style = JsonStyle::default();
+    let mut options: Vec<(String, Value)> = Vec::new();
+    for (value, name) in args.iter().zip(["ensure_ascii", "indent", "separators", "sort_keys"]) {
+        if !value.is_kwargs() {
+            options.push((name.to_owned(), value.clone()));
+        }
+    }
+    if let Some(last) = args.last()
+        && last.is_kwargs()
+    {
+        let kwargs = Kwargs::try_from(last.clone())?;
+        for name in kwargs.args() {
+            options.push((name.to_owned(), kwargs.peek(name)?));
+        }
+    }
+    for (name, value) in options {
+        match name.as_str() {
+            "ensure_ascii" => style.ensure_ascii = value.is_true(),
+            "sort_keys" => style.sort_keys = value.is_true(),
+            "indent" if value.is_none() => style.indent = None,
+            "indent" => {
+                style.indent = Some(match value.as_str() {
+                    Some(text) => text.to_owned(),
+                    None => " ".repeat(usize::try_from(i64::try_from(value)?).unwrap_or(0).min(64)),
+                });
+            }
+            "separators" if value.is_none() => style.separators = None,
+            "separators" => {
+                let parts: Vec<Value> = value.try_iter()?.collect();
+                let [between, colon] = parts.as_slice() else {
+                    return Err(Error::new(
+                        ErrorKind::InvalidOperation,
+                        "separators takes two strings",
+                    ));
+                };
+                style.separators = Some((python::str(between)?, python::str(colon)?));
+            }
+            _ => return Err(Error::new(ErrorKind::TooManyArguments, format!("tojson: {name}"))),
+        }
+    }
+    Ok(Value::from(python::json(value, &style)?))
+}
+
+fn namespace(defaults: Option<ValueOrKwargs>) -> Result<Value, Error> {
+    if let Some(defaults) = &defaults {
+        let value: Value = defaults.clone().into_value();
+        for name in value.try_iter().into_iter().flatten() {
+            if let Some(name) = name.as_str().filter(|name| name.starts_with('_')) {
+                let reason = format!(
+                    "chat templates cannot store underscore-prefixed attributes on a namespace: \
+                     '{name}'"
+                );
+                return Err(Error::new(ErrorKind::InvalidOperation, reason));
+            }
+        }
+    }
+    minijinja::functions::namespace(defaults)
+}
+
+/// Marks what a generation block produces; [`super::mask`] finds the marks again.
+fn generation(state: &mut State<'_, '_>, kwargs: Kwargs) -> Result<Value, Error> {
+    let caller: Value = kwargs.get("caller")?;
+    let text = caller.call(state, &[])?;
+    let Some(marker) = state.lookup(MARKER) else { return Ok(text) };
+    let Some(marker) = marker.downcast_object_ref::<Marker>() else { return Ok(text) };
+    Ok(Value::from(format!("{}{text}{}", marker.open, marker.close)))
+}
+
+/// The characters that stand before and after a generation block while a mask is made.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Marker {
+    pub(super) open: char,
+    pub(super) close: char,
+}
+
+impl Object for Marker {
+    fn repr(self: &Arc<Self>) -> ObjectRepr {
+        ObjectRepr::Plain
+    }
+}
+
+/// Collects output up to [`MAX_OUTPUT`].
+struct Bounded {
+    text: Vec<u8>,
+}
+
+impl io::Write for Bounded {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.text.len() + bytes.len() > MAX_OUTPUT {
+            return Err(io::Error::other("the rendered conversation is too long"));
+        }
+        self.text.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn too_long() -> Error {
+    Error::new(ErrorKind::WriteFailure, "the rendered conversation is too long")
+}
+
+pub(super) const MARKER: &str = "__marker";
+const NAME: &str = "chat";
+
+// One unit pays for one instruction or 64 bytes of data: enough for conversations of tens of
+// megabytes, and used up in a fraction of a second.
+const FUEL: u64 = 3_000_000;
+const RECURSION: usize = 200;
+const MAX_OUTPUT: usize = 64 << 20;

@@ -1,0 +1,41 @@
+//! `strftime_now`: the local time, as C's `strftime` spells it.
+
+use std::fmt::Write;
+
+use chrono::Local;
+use minijinja::{Error, ErrorKind};
+
+pub(super) fn strftime_now(format: &str) -> Result<String, Error> {
+    if format.len() > MAX_FORMAT {
+        return Err(Error::new(ErrorKind::InvalidOperation, "the time format is too long"));
+    }
+    let now = Local::now();
+    let mut out = String::new();
+    let mut rest = format;
+    while let Some(at) = rest.find('%') {
+        out.push_str(&rest[..at]);
+        let spec = specifier(&rest[at..]);
+        // A directive that does not exist stays as it is, as in the C library.
+        if write!(out, "{}", now.format(spec)).is_err() {
+            out.push_str(spec);
+        }
+        rest = &rest[at + spec.len()..];
+    }
+    out.push_str(rest);
+    Ok(out)
+}
+
+/// `%d`, `%-d`: a percent sign, an optional flag, a letter.
+fn specifier(text: &str) -> &str {
+    let mut chars = text.char_indices().skip(1);
+    let mut end = text.len();
+    while let Some((at, c)) = chars.next() {
+        if !matches!(c, '-' | '_' | '0' | '^' | '#') {
+            end = at + c.len_utf8();
+            break;
+        }
+    }
+    &text[..end]
+}
+
+const MAX_FORMAT: usize = 1000;
