@@ -1,10 +1,11 @@
 use std::path::{Path, PathBuf};
 
-use pretrained_config::Config;
+use pretrained_config::{Config, GenerationConfig};
+use pretrained_fs::Recovered;
 use pretrained_safetensors::Strictness;
 
 use crate::{
-    CONFIG, Error, MODEL, Missing, PICKLE, Warning, Weights, cache,
+    CONFIG, Error, GENERATION_CONFIG, MODEL, Missing, PICKLE, Warning, Weights, cache,
     dir::ModelDir,
     files::{self, WeightFiles},
 };
@@ -14,6 +15,7 @@ use crate::{
 pub struct Artifact {
     dir: PathBuf,
     config: Config,
+    generation_config: Option<GenerationConfig>,
     weights: Weights,
     warnings: Vec<Warning>,
 }
@@ -36,10 +38,12 @@ impl Artifact {
 
     /// As [`open`](Artifact::open), with options.
     pub fn open_with(path: impl AsRef<Path>, options: &OpenOptions) -> Result<Artifact, Error> {
-        let dir = open_dir(path.as_ref())?;
+        let (dir, _unchanged) = open_dir(path.as_ref())?;
         let config = read_config(&dir)?;
         let (weights, warnings) = open_weights(&dir, &config, options)?;
-        Ok(Artifact { dir: dir.path().to_owned(), config, weights, warnings })
+        let generation_config = read_generation_config(&dir)?;
+        let dir = dir.path().to_owned();
+        Ok(Artifact { dir, config, generation_config, weights, warnings })
     }
 
     /// The directory.
@@ -50,6 +54,11 @@ impl Artifact {
     /// The model's configuration.
     pub fn config(&self) -> &Config {
         &self.config
+    }
+
+    /// How the model generates by default, where `generation_config.json` says so.
+    pub fn generation_config(&self) -> Option<&GenerationConfig> {
+        self.generation_config.as_ref()
     }
 
     /// The model's tensors.
@@ -70,13 +79,17 @@ pub enum AutoConfig {}
 impl AutoConfig {
     /// Reads `config.json` of a model directory, or of a name on the hub that is in the cache.
     pub fn from_pretrained(path: impl AsRef<Path>) -> Result<Config, Error> {
-        read_config(&open_dir(path.as_ref())?)
+        let (dir, _unchanged) = open_dir(path.as_ref())?;
+        read_config(&dir)
     }
 }
 
-pub(crate) fn open_dir(path: &Path) -> Result<ModelDir, Error> {
+/// Opens a directory, after finishing the save that a crash may have left in it. Nobody replaces
+/// its files until the second half of the answer is dropped.
+pub(crate) fn open_dir(path: &Path) -> Result<(ModelDir, Recovered), Error> {
     let path = cache::resolve(path)?;
-    ModelDir::new(&path)
+    let recovered = pretrained_fs::recover(&path)?;
+    Ok((ModelDir::new(&path)?, recovered))
 }
 
 pub(crate) fn read_config(dir: &ModelDir) -> Result<Config, Error> {
@@ -85,6 +98,13 @@ pub(crate) fn read_config(dir: &ModelDir) -> Result<Config, Error> {
     let json = json.ok_or_else(|| Error::Missing { path: dir.path().to_owned(), missing })?;
     let path = dir.path().join(CONFIG);
     Config::parse(&json).map_err(|source| Error::Config { path, source })
+}
+
+fn read_generation_config(dir: &ModelDir) -> Result<Option<GenerationConfig>, Error> {
+    let Some(json) = dir.read_to_string(GENERATION_CONFIG, CONFIG_LIMIT)? else { return Ok(None) };
+    let path = dir.path().join(GENERATION_CONFIG);
+    let config = GenerationConfig::parse(&json);
+    config.map(Some).map_err(|source| Error::Config { path, source })
 }
 
 pub(crate) fn open_weights(

@@ -94,7 +94,7 @@ pub fn inspect(path: impl AsRef<Path>, options: &OpenOptions) -> Result<Inspecti
         let weights = Weights::open_file(&path, options.strictness)?;
         return Inspection::new(&path, None, &weights, Vec::new());
     }
-    let dir = artifact::open_dir(&path)?;
+    let (dir, _unchanged) = artifact::open_dir(&path)?;
     let config = artifact::read_config(&dir)?;
     let (weights, warnings) = artifact::open_weights(&dir, &config, options)?;
     let text = |key: &str| config.get(key).and_then(|it| it.as_str()).map(str::to_owned);
