@@ -28,7 +28,7 @@ pub fn link_or_copy(from: &Path, to: &Path) -> Result<Linkage, Error> {
     }
     let source = seam::open(from)?;
     let target = NewFile::create(to)?;
-    match seam::clone(&source, target.file(), to) {
+    match seam::clone((&source, from), (target.file(), to)) {
         Ok(()) => return Ok(Linkage::Cloned),
         Err(e) if is_refusal(&e) => seam::remove_file(to)?,
         Err(e) => return Err(Error::new("clone to", to, e)),

@@ -241,12 +241,12 @@ pub(crate) fn link(from: &Path, to: &Path) -> Result<(), Error> {
 }
 
 #[cfg(target_os = "linux")]
-pub(crate) fn clone(from: &File, to: &File, path: &Path) -> io::Result<()> {
-    Call::new(Op::Clone, path).run(|| Ok(rustix::fs::ioctl_ficlone(to, from)?))
+pub(crate) fn clone(from: (&File, &Path), to: (&File, &Path)) -> io::Result<()> {
+    Call::new(Op::Clone, from.1).to(to.1).run(|| Ok(rustix::fs::ioctl_ficlone(to.0, from.0)?))
 }
 
 #[cfg(not(target_os = "linux"))]
-pub(crate) fn clone(_: &File, _: &File, _: &Path) -> io::Result<()> {
+pub(crate) fn clone(_: (&File, &Path), _: (&File, &Path)) -> io::Result<()> {
     Err(rustix::io::Errno::NOSYS.into())
 }
 

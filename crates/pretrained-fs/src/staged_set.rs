@@ -1,6 +1,6 @@
 use std::{
     ffi::{OsStr, OsString},
-    fs, io,
+    fmt, fs, io,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
 };
@@ -42,13 +42,26 @@ enum Inner {
 struct Replacement {
     dir: PathBuf,
     staging: Staging,
-    belongs: fn(&str) -> bool,
+    belongs: Belongs,
     gate: Option<String>,
+}
+
+/// Which names are the set's.
+struct Belongs(Box<dyn Fn(&str) -> bool + Send + Sync>);
+
+impl fmt::Debug for Belongs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Belongs")
+    }
 }
 
 impl StagedSet {
     /// Starts a replacement for those files of `dir` whose names satisfy `belongs`.
-    pub fn create(dir: &Path, belongs: fn(&str) -> bool) -> Result<StagedSet, Error> {
+    pub fn create(
+        dir: &Path,
+        belongs: impl Fn(&str) -> bool + Send + Sync + 'static,
+    ) -> Result<StagedSet, Error> {
+        let belongs = Belongs(Box::new(belongs));
         let dir = absolute(dir)?;
         let Some(metadata) = seam::stat(&dir)? else {
             return Ok(StagedSet(Inner::New(StagedDir::create(&dir)?)));
@@ -146,7 +159,7 @@ impl Replacement {
                 return Err(invalid(&path, "a set holds regular files only"));
             }
             match name.into_string() {
-                Ok(name) if (self.belongs)(&name) && !name.contains('\n') => names.push(name),
+                Ok(name) if (self.belongs.0)(&name) && !name.contains('\n') => names.push(name),
                 _ => return Err(invalid(&path, "the name is not one of the set's")),
             }
         }
@@ -183,7 +196,8 @@ impl Replacement {
         for name in seam::list(&self.dir)? {
             let is_dir = seam::stat(&self.dir.join(&name))?.is_none_or(|it| it.is_dir());
             let Ok(name) = name.into_string() else { continue };
-            if !is_dir && (self.belongs)(&name) && !names.contains(&name) && !name.contains('\n') {
+            if !is_dir && (self.belongs.0)(&name) && !names.contains(&name) && !name.contains('\n')
+            {
                 plan.remove.push(name);
             }
         }
@@ -241,7 +255,7 @@ impl Replacement {
         let dir = this.dir.clone();
         this.staging.disarm();
         seam::sync_dir(parent(&dir)).map_err(Error::after_commit)?;
-        rescue(&beside, &dir, &foreign, this.belongs).map_err(Error::after_commit)?;
+        rescue(&beside, &dir, &foreign, &this.belongs.0).map_err(Error::after_commit)?;
         staging::remove_entry(&beside)?;
         Ok(Exchanged::Yes)
     }
@@ -278,7 +292,7 @@ impl Replacement {
                 Some(_) => (),
                 None => continue,
             }
-            let is_member = |it: &str| (self.belongs)(it) || names.iter().any(|name| name == it);
+            let is_member = |it: &str| (self.belongs.0)(it) || names.iter().any(|name| name == it);
             if !name.to_str().is_some_and(is_member) {
                 foreign.push(name);
             }
@@ -297,14 +311,14 @@ fn rescue(
     old: &Path,
     new: &Path,
     linked: &[OsString],
-    belongs: fn(&str) -> bool,
+    belongs: &dyn Fn(&str) -> bool,
 ) -> Result<(), Error> {
     let id = |path: &Path| {
         seam::stat(path).map(|it| it.map(|metadata| (metadata.dev(), metadata.ino())))
     };
     let mut changed = false;
     for name in seam::list(old)? {
-        if name.to_str().is_some_and(belongs) {
+        if name.to_str().is_some_and(|it| belongs(it)) {
             continue;
         }
         if id(&old.join(&name))? != id(&new.join(&name))? {

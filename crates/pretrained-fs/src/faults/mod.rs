@@ -1,4 +1,4 @@
-//! For tests: watch, fail or pretend the file operations below a directory.
+//! For tests: watch, fail or pretend the file operations below a directory, and replay crashes.
 //!
 //! ```
 //! use pretrained_fs::faults::{Answer, Op, watch};
@@ -12,6 +12,8 @@
 //! # Ok::<(), std::io::Error>(())
 //! ```
 
+mod crash;
+
 use std::{
     fmt, io,
     path::{Path, PathBuf},
@@ -21,7 +23,10 @@ use std::{
     },
 };
 
-pub use crate::seam::{Call, Op};
+pub use crate::{
+    faults::crash::{Recording, Trace, Tree},
+    seam::{Call, Op},
+};
 
 /// What happens to an operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
