@@ -1,0 +1,69 @@
+//! Where tensors are, and how libtorch's CUDA half gets into the process.
+
+use std::{path::PathBuf, sync::OnceLock};
+
+/// Where parameters are kept and networks run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Device {
+    /// The processor.
+    #[default]
+    Cpu,
+    /// The NVIDIA GPU of this number.
+    Cuda(usize),
+}
+
+impl Device {
+    /// The first GPU if there is one that libtorch can use, else the CPU.
+    pub fn cuda_if_available() -> Device {
+        if cuda_is_available() { Device::Cuda(0) } else { Device::Cpu }
+    }
+}
+
+impl From<Device> for tch::Device {
+    fn from(device: Device) -> tch::Device {
+        match device {
+            Device::Cpu => tch::Device::Cpu,
+            Device::Cuda(i) => {
+                // Asked for by number, so that the library is loaded whoever asks first.
+                cuda_is_available();
+                tch::Device::Cuda(i)
+            }
+        }
+    }
+}
+
+/// Whether libtorch can use a GPU.
+///
+/// The first call loads `libtorch_cuda.so` where an NVIDIA driver is: linkers drop it, since no
+/// symbol of it is used, and libtorch remembers the first answer, so it has to come before.
+pub fn cuda_is_available() -> bool {
+    static AVAILABLE: OnceLock<bool> = OnceLock::new();
+    *AVAILABLE.get_or_init(|| load_libtorch_cuda().is_some() && tch::Cuda::is_available())
+}
+
+fn load_libtorch_cuda() -> Option<()> {
+    // Loading costs up to a second, so only where there is a driver.
+    load("libcuda.so.1".into())?;
+    load(libtorch_dir()?.join("libtorch_cuda.so"))
+}
+
+/// Loads a library for the rest of the process.
+#[allow(unsafe_code)]
+fn load(path: PathBuf) -> Option<()> {
+    use libloading::os::unix::{Library, RTLD_GLOBAL, RTLD_NOW};
+
+    // SAFETY: NVIDIA's driver and libtorch's own other half run initializers that are made to run
+    // at any time; nothing is looked up in them here.
+    let library = unsafe { Library::open(Some(path), RTLD_NOW | RTLD_GLOBAL) }.ok()?;
+    std::mem::forget(library);
+    Some(())
+}
+
+/// The directory that this process has libtorch from.
+fn libtorch_dir() -> Option<PathBuf> {
+    let maps = std::fs::read_to_string("/proc/self/maps").ok()?;
+    let path = maps.lines().find_map(|line| {
+        Some(&line[line.find('/')?..]).filter(|it| it.ends_with("/libtorch_cpu.so"))
+    })?;
+    PathBuf::from(path).parent().map(Into::into)
+}

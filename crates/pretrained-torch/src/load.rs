@@ -1,0 +1,206 @@
+//! Finds a network's parameters in a model directory's weights.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
+
+use pretrained_artifact::Weights;
+use tch::{Device, Kind};
+
+use crate::{
+    Error, ParamMap,
+    params::{ParamSpec, Plan},
+    weights::Reader,
+};
+
+/// What was found, and what was not, when weights were matched with a network.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct LoadReport {
+    /// Parameters that the weights do not have.
+    pub missing: Vec<String>,
+    /// Tensors that the network does not have.
+    pub unexpected: Vec<String>,
+    /// Parameters that have another shape in the weights.
+    pub mismatched: Vec<Mismatch>,
+    /// Names in the weights, and the parameters they were taken for.
+    pub renamed: Vec<(String, String)>,
+    /// Second names of tensors, and the names that they are stored under.
+    pub tied: Vec<(String, String)>,
+    /// Second names that the configuration ties, and whose tensors differ in the weights.
+    pub untied: Vec<String>,
+}
+
+/// A parameter that has another shape in the weights.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mismatch {
+    /// Its name.
+    pub name: String,
+    /// Its shape in the weights.
+    pub found: Vec<usize>,
+    /// The shape that the configuration asks for.
+    pub expected: Vec<i64>,
+}
+
+/// Where each parameter of a network is.
+#[derive(Debug)]
+pub(crate) struct Matching {
+    pub(crate) report: LoadReport,
+    /// Names in the weights, in the plan's order; none for what is missing.
+    sources: Vec<Option<String>>,
+}
+
+impl Matching {
+    /// Names of parameters, and what they are called in the weights.
+    pub(crate) fn pairs<'a>(&'a self, plan: &'a Plan) -> impl Iterator<Item = (&'a str, &'a str)> {
+        let pairs = plan.params.iter().zip(&self.sources);
+        pairs.filter_map(|(spec, source)| Some((spec.name.as_str(), source.as_deref()?)))
+    }
+}
+
+impl LoadReport {
+    /// Whether every parameter was found, and nothing else.
+    pub fn is_exact(&self) -> bool {
+        let LoadReport { missing, unexpected, mismatched, untied, .. } = self;
+        missing.is_empty() && unexpected.is_empty() && mismatched.is_empty() && untied.is_empty()
+    }
+}
+
+impl fmt::Display for LoadReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut findings = Vec::new();
+        let mut list = |what: &str, names: Vec<String>| {
+            if !names.is_empty() {
+                let shown = names.iter().take(SHOWN).cloned().collect::<Vec<String>>().join(", ");
+                let more = match names.len().saturating_sub(SHOWN) {
+                    0 => String::new(),
+                    n => format!(" and {n} more"),
+                };
+                findings.push(format!("{what}: {shown}{more}"));
+            }
+        };
+        list("the weights lack", self.missing.clone());
+        list("the model has no use for", self.unexpected.clone());
+        list("shapes do not fit", self.mismatched.iter().map(Mismatch::to_string).collect());
+        list("tied by the configuration, but different", self.untied.clone());
+        if findings.is_empty() {
+            return f.write_str("every parameter was found");
+        }
+        f.write_str(&findings.join("; "))
+    }
+}
+
+impl fmt::Display for Mismatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Mismatch { name, found, expected } = self;
+        write!(f, "{name} is {found:?}, the configuration asks for {expected:?}")
+    }
+}
+
+/// Matches a network's parameters with the weights, by the rules of transformers' own loading:
+/// names as they are, then with or without the base model's prefix, then as they were once called.
+pub(crate) fn match_names(plan: &Plan, weights: &Weights) -> Result<Matching, Error> {
+    let names: BTreeSet<&str> = weights.names().collect();
+    let find = |name: &str| candidates(name, &plan.base).find(|it| names.contains(it.as_str()));
+
+    let mut report = LoadReport::default();
+    let mut used = BTreeSet::new();
+    for name in &plan.skipped {
+        used.extend(find(name));
+    }
+    // A tied tensor may be stored under its second name only.
+    let mut second_names = BTreeMap::new();
+    for (alias, source) in &plan.ties {
+        let found = find(alias);
+        match (find(source), &found) {
+            (Some(a), Some(b)) if !same(weights, &a, b)? => report.untied.push(alias.clone()),
+            (None, Some(b)) => {
+                second_names.insert(source.clone(), b.clone());
+                report.tied.push((alias.clone(), source.clone()));
+            }
+            _ => report.tied.push((alias.clone(), source.clone())),
+        }
+        used.extend(found);
+    }
+
+    let mut sources = Vec::new();
+    for spec in &plan.params {
+        let source = find(&spec.name).or_else(|| second_names.get(&spec.name).cloned());
+        let Some(source) = source else {
+            report.missing.push(spec.name.clone());
+            sources.push(None);
+            continue;
+        };
+        let found = shape(weights, &source);
+        if found.iter().map(|&it| it as i64).ne(spec.shape.iter().copied()) {
+            let (name, expected) = (spec.name.clone(), spec.shape.clone());
+            report.mismatched.push(Mismatch { name, found, expected });
+        }
+        if source != spec.name {
+            report.renamed.push((source.clone(), spec.name.clone()));
+        }
+        used.insert(source.clone());
+        sources.push(Some(source));
+    }
+
+    let unused = names.iter().filter(|it| !used.contains(**it) && !is_buffer(it));
+    report.unexpected = unused.map(|it| (*it).to_owned()).collect();
+    Ok(Matching { report, sources })
+}
+
+/// Reads what was matched; makes fresh what is missing or has another shape.
+pub(crate) fn read(
+    plan: &Plan,
+    matching: &Matching,
+    reader: &Reader<'_>,
+    kind: Kind,
+    device: Device,
+) -> Result<ParamMap, Error> {
+    let mismatched: BTreeSet<&str> =
+        matching.report.mismatched.iter().map(|it| it.name.as_str()).collect();
+    let read = |(spec, source): (&ParamSpec, &Option<String>)| {
+        let tensor = match source {
+            Some(source) if !mismatched.contains(spec.name.as_str()) => {
+                reader.tensor(source)?.f_to_kind(kind)?.f_to_device(device)?
+            }
+            _ => spec.init(kind, device)?,
+        };
+        Ok((spec.name.clone(), tensor))
+    };
+    plan.params.iter().zip(&matching.sources).map(read).collect()
+}
+
+/// The names under which files may have a parameter.
+fn candidates(name: &str, base: &str) -> impl Iterator<Item = String> {
+    let other = match name.strip_prefix(base) {
+        _ if base.is_empty() => None,
+        Some(stripped) => Some(stripped.to_owned()),
+        None => Some(format!("{base}{name}")),
+    };
+    let legacy = |name: &str| {
+        let gamma = name.strip_suffix("LayerNorm.weight").map(|it| format!("{it}LayerNorm.gamma"));
+        gamma
+            .or_else(|| name.strip_suffix("LayerNorm.bias").map(|it| format!("{it}LayerNorm.beta")))
+    };
+    let old = [legacy(name), other.as_deref().and_then(legacy)];
+    [Some(name.to_owned()), other].into_iter().chain(old).flatten()
+}
+
+/// Whether a tensor is a constant that older files store and nobody reads.
+fn is_buffer(name: &str) -> bool {
+    name.ends_with("rotary_emb.inv_freq")
+        || name == "position_ids"
+        || name.ends_with(".position_ids")
+}
+
+fn shape(weights: &Weights, name: &str) -> Vec<usize> {
+    weights.info(name).map(|it| it.shape.to_vec()).unwrap_or_default()
+}
+
+fn same(weights: &Weights, a: &str, b: &str) -> Result<bool, Error> {
+    let bytes = |name| weights.read_tensor(name);
+    Ok(weights.info(a) == weights.info(b) && bytes(a)? == bytes(b)?)
+}
+
+/// How many names a message spells out.
+const SHOWN: usize = 3;
