@@ -35,6 +35,19 @@ pub(crate) fn to_python(value: &Value) -> String {
     out
 }
 
+/// The same with the keys of every object sorted, as `sort_keys=True` does.
+pub(crate) fn sorted(value: &Value) -> Value {
+    match value {
+        Value::Array(items) => Value::Array(items.iter().map(sorted).collect()),
+        Value::Object(fields) => {
+            let mut fields: Vec<_> = fields.iter().map(|(name, it)| (name, sorted(it))).collect();
+            fields.sort_by_key(|it| it.0);
+            Value::Object(fields.into_iter().map(|(name, it)| (name.clone(), it)).collect())
+        }
+        other => other.clone(),
+    }
+}
+
 /// A number as JSON, numbers that are not finite included.
 pub(crate) fn number(value: f64) -> Value {
     match serde_json::Number::from_f64(value) {

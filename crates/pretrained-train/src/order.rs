@@ -35,6 +35,14 @@ impl Order {
         Order::with_lengths(args, lengths.len(), lengths)
     }
 
+    /// An order of which only the numbers of batches are asked.
+    pub(crate) fn unordered(
+        args: &TrainingArguments,
+        n_examples: usize,
+    ) -> Result<Order, ArgumentError> {
+        Order::with_lengths(args, n_examples, Vec::new())
+    }
+
     fn with_lengths(
         args: &TrainingArguments,
         n_examples: usize,

@@ -1,0 +1,100 @@
+use std::path::PathBuf;
+
+use pretrained_checkpoint::SaveError;
+
+use crate::ArgumentError;
+
+/// Training stopped before it was done. What was durable before is still there.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error<E: std::error::Error + 'static> {
+    /// The arguments, or the data they are for, make no run.
+    #[error(transparent)]
+    Arguments(#[from] ArgumentError),
+    /// The task could not take a step.
+    #[error("step {step}")]
+    Step {
+        /// Its number, counting from 1.
+        step: u64,
+        /// Why.
+        source: E,
+    },
+    /// The task could not be evaluated.
+    #[error("evaluate after step {step}")]
+    Evaluate {
+        /// Steps done.
+        step: u64,
+        /// Why.
+        source: E,
+    },
+    /// An evaluation did not measure what decides which model is best.
+    #[error("metric_for_best_model: no {name} among the metrics {}", metrics.join(", "))]
+    Metric {
+        /// The metric.
+        name: String,
+        /// Those that were measured.
+        metrics: Vec<String>,
+    },
+    /// The run has checkpoints already, and resuming was not asked for.
+    #[error(
+        "{} has checkpoints already (the newest is checkpoint-{step}): resume the run, or choose \
+         another output directory", root.display()
+    )]
+    HasCheckpoints {
+        /// The run's directory.
+        root: PathBuf,
+        /// Step of the newest one.
+        step: u64,
+    },
+    /// There is nothing to resume from.
+    #[error("{} has no checkpoint to resume from{reason}", root.display())]
+    NoCheckpoint {
+        /// The run's directory.
+        root: PathBuf,
+        /// Why the checkpoints that are there will not do.
+        reason: String,
+    },
+    /// A checkpoint could not be restored.
+    #[error("restore {}", path.display())]
+    Restore {
+        /// Its directory.
+        path: PathBuf,
+        /// Why.
+        source: RestoreError<E>,
+    },
+    /// A checkpoint could not be saved.
+    #[error(transparent)]
+    Save(#[from] SaveError<WriteError<E>>),
+    /// The run's directory could not be listed or rotated.
+    #[error(transparent)]
+    Checkpoints(#[from] pretrained_checkpoint::Error),
+}
+
+/// Why a checkpoint could not be restored.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RestoreError<E: std::error::Error + 'static> {
+    /// The task could not.
+    #[error(transparent)]
+    Task(E),
+    /// One of the files of the loop itself could not be read.
+    #[error("{file}: {reason}")]
+    State {
+        /// Its name.
+        file: &'static str,
+        /// Why.
+        reason: String,
+    },
+}
+
+/// Why the content of a checkpoint could not be written.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum WriteError<E: std::error::Error + 'static> {
+    /// The task could not.
+    #[error(transparent)]
+    Task(E),
+    /// One of the files of the loop itself could not be written.
+    #[error(transparent)]
+    File(#[from] pretrained_fs::Error),
+}

@@ -1,0 +1,158 @@
+use std::{path::PathBuf, time::Instant};
+
+use pretrained_checkpoint::Checkpoints;
+
+use crate::{
+    Action, Dims, Error, Event, LogEntry, Started, Task, TrainerState, TrainingArguments,
+    plan::Plan, resume, run::Run, save::Saver,
+};
+
+/// Where a run begins.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Resume {
+    /// At step 0. An error if the run has checkpoints already: they are not overwritten.
+    #[default]
+    No,
+    /// After the newest checkpoint that is whole and that the task can restore.
+    Latest,
+    /// After this checkpoint.
+    From(PathBuf),
+}
+
+/// Why a run took no further step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Ended {
+    /// It took all of them.
+    Completed,
+    /// The metric did not get better any more (`early_stopping_patience`).
+    EarlyStopping,
+    /// The watcher asked for it.
+    Stopped,
+    /// The watcher asked for it with [`Action::SAVE_AND_STOP`]; resuming goes on exactly.
+    Interrupted,
+}
+
+/// What a run came to.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Outcome {
+    /// Why it ended.
+    pub ended: Ended,
+    /// How far it came, with the whole log.
+    pub state: TrainerState,
+    /// Mean loss over the steps of the run.
+    pub train_loss: f64,
+    /// The run's summary, as it is in the log.
+    pub metrics: LogEntry,
+}
+
+/// Runs `task` to the end of what `args` say, and keeps `checkpoints` on the way.
+///
+/// `on_event` is told everything and may ask for something in return. After a step it is logged,
+/// evaluated and saved in this order; then the same once more where an epoch ends.
+pub fn train<T: Task, A: Into<Action>>(
+    task: &mut T,
+    args: &TrainingArguments,
+    dims: &Dims,
+    checkpoints: &Checkpoints,
+    resume: Resume,
+    on_event: impl FnMut(&Event<'_>) -> A,
+) -> Result<Outcome, Error<T::Error>> {
+    let args = args.resolved();
+    let plan = Plan::new(&args, dims)?;
+    std::thread::scope(|scope| {
+        let saver = Saver::new(scope, checkpoints);
+        let mut run = Run::new(task, &args, plan, dims, checkpoints, saver, on_event)?;
+        let resumed = resume::restore(&mut run, &resume)?;
+        let is_resumed = resumed.is_some();
+        run.start(resumed);
+
+        // What the interrupted run left to do after its last step.
+        let mut goes_on = if is_resumed { run.catch_up()? } else { run.evaluate_on_start()? };
+        while goes_on && !run.is_done() {
+            run.step()?;
+            goes_on = run.after_step()?;
+        }
+        run.finish()
+    })
+}
+
+impl<T: Task, A: Into<Action>, F: FnMut(&Event<'_>) -> A> Run<'_, '_, T, F> {
+    fn start(&mut self, resumed: Option<pretrained_checkpoint::Checkpoint>) {
+        let state = self.state.clone();
+        let steps_per_epoch = self.plan.steps_per_epoch;
+        self.started = Instant::now();
+        self.first_step = state.global_step;
+        self.first_tokens = state.num_input_tokens_seen;
+        self.emit(&Event::Started(&Started { state: &state, resumed, steps_per_epoch }));
+    }
+
+    fn evaluate_on_start(&mut self) -> Result<bool, Error<T::Error>> {
+        if self.args.eval_on_start {
+            self.evaluate()?;
+        }
+        Ok(!self.is_stopping())
+    }
+
+    fn finish(mut self) -> Result<Outcome, Error<T::Error>> {
+        self.settle(true)?;
+        let ended = self.ended();
+        let train_loss = self.ledger.total.mean();
+        let metrics = self.summary(train_loss);
+        self.log_entry(metrics.clone());
+        if self.args.load_best_model_at_end && ended != Ended::Interrupted {
+            self.load_best()?;
+        }
+        let metrics = self.state.log_history.last().cloned().unwrap_or(metrics);
+        Ok(Outcome { ended, state: self.state, train_loss, metrics })
+    }
+
+    fn ended(&self) -> Ended {
+        if self.action.interrupt {
+            Ended::Interrupted
+        } else if self.is_patience_lost() {
+            Ended::EarlyStopping
+        } else if self.action.stop && !self.is_done() {
+            Ended::Stopped
+        } else {
+            Ended::Completed
+        }
+    }
+
+    /// The last entry of the log, with the speeds of this process's part of the run.
+    fn summary(&self, train_loss: f64) -> LogEntry {
+        let n_steps = self.state.global_step - self.first_step;
+        let n_examples = match self.args.max_steps {
+            1.. => {
+                let batch_size = self.args.per_device_train_batch_size as f64;
+                self.plan.max_steps as f64 * batch_size * self.plan.accumulation as f64
+            }
+            _ => self.n_examples as f64 * self.args.num_train_epochs,
+        };
+        let n_examples = n_examples * n_steps as f64 / self.plan.max_steps.max(1) as f64;
+
+        let mut entry = LogEntry::default();
+        let seconds = self.started.elapsed().as_secs_f64();
+        let speeds = [("samples", n_examples), ("steps", n_steps as f64)];
+        entry.insert_speeds("train", seconds, &speeds);
+        entry.insert("total_flos", self.state.total_flos);
+        entry.insert("train_loss", train_loss);
+        entry
+    }
+
+    fn load_best(&mut self) -> Result<(), Error<T::Error>> {
+        let Some(step) = self.state.best_global_step else { return Ok(()) };
+        let path = self.checkpoints.path_of(step);
+        if self.state.best_model_checkpoint.is_none() || !path.is_dir() {
+            return Ok(());
+        }
+        let best = pretrained_checkpoint::Checkpoint { step, path };
+        let loaded = self.task.load_model(&best.path);
+        loaded.map_err(|source| Error::Restore {
+            path: best.path.clone(),
+            source: crate::RestoreError::Task(source),
+        })?;
+        self.emit(&Event::BestLoaded(&best));
+        Ok(())
+    }
+}
