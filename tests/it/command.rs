@@ -1,0 +1,69 @@
+//! Runs the real `pretrained` command.
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::OnceLock;
+
+use crate::python::root;
+
+/// The command with these arguments, not started yet.
+pub(crate) fn pretrained<S: AsRef<OsStr>>(arguments: impl IntoIterator<Item = S>) -> Command {
+    let mut command = Command::new(program());
+    command.args(arguments).stdin(Stdio::null());
+    command
+}
+
+/// Runs it to a good end. Its stdout.
+#[track_caller]
+pub(crate) fn succeeds(command: &mut Command) -> String {
+    let output = command.output().expect("the command starts");
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{command:?} ended with {}:\n{stderr}", output.status);
+    String::from_utf8(output.stdout).expect("stdout is text")
+}
+
+/// Runs it to a bad end: exit code 1 and one line on stderr, which is returned.
+#[track_caller]
+pub(crate) fn fails(command: &mut Command) -> String {
+    let output = command.output().expect("the command starts");
+    let stderr = String::from_utf8(output.stderr).expect("stderr is text");
+    assert_eq!(
+        output.status.code(),
+        Some(1),
+        "{command:?} ended with {}:\n{stderr}",
+        output.status
+    );
+    assert!(
+        output.stdout.is_empty(),
+        "{command:?} printed a result:\n{}",
+        String::from_utf8_lossy(&output.stdout)
+    );
+    let errors: Vec<&str> = stderr.lines().filter(|line| line.starts_with("error: ")).collect();
+    assert_eq!(errors.len(), 1, "{command:?} explains itself in one line:\n{stderr}");
+    assert_eq!(
+        stderr.lines().last(),
+        errors.last().copied(),
+        "the explanation comes last:\n{stderr}"
+    );
+    errors[0].to_owned()
+}
+
+/// Where the command is. Built here, so that no test ever runs yesterday's.
+pub(crate) fn program() -> &'static Path {
+    static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
+    PROGRAM.get_or_init(|| {
+        let build = ["build", "--quiet", "-p", "pretrained-cli"];
+        let status = Command::new(env!("CARGO"))
+            .args(build)
+            .current_dir(root())
+            .status()
+            .expect("cargo starts");
+        assert!(status.success(), "the command does not build");
+        // The test binary is in target/debug/deps.
+        let mut dir = std::env::current_exe().expect("a test knows where it is");
+        dir.pop();
+        dir.pop();
+        dir.join("pretrained")
+    })
+}

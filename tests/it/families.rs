@@ -1,0 +1,114 @@
+//! Every family and every variant of its mathematics, against transformers.
+
+use std::path::Path;
+
+use pretrained::{
+    AutoModelForCausalLM, Device, KvCache, LoadOptions,
+    safetensors::TensorFile,
+    torch::{Kind, Tensor},
+};
+use serde_json::json;
+
+use crate::python;
+
+/// Checks one case of `tests/python/families.py`.
+#[track_caller]
+fn check(name: &str) {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let model_dir = dir.path().join(name);
+    python::call("families.make", json!({"name": name, "out": model_dir}));
+    let expected = Expected::read(&model_dir.join("expected.safetensors"));
+    let ids = expected.tensor("ids");
+    let time = ids.size()[1];
+
+    let model = AutoModelForCausalLM::from_pretrained(&model_dir, Device::Cpu).expect("a model");
+    for param in model.params().values() {
+        let _ = param.set_requires_grad(true);
+    }
+    let logits = model.forward(&ids, &mut KvCache::default()).expect("logits");
+    close(name, "logits", &logits, &expected.tensor("logits"), 1e-5);
+
+    let mut cache = KvCache::remembering();
+    let mut steps = vec![model.forward(&ids.narrow(1, 0, 7), &mut cache).expect("logits")];
+    for t in 7..time {
+        steps.push(model.forward(&ids.narrow(1, t, 1), &mut cache).expect("logits"));
+    }
+    close(name, "steps", &Tensor::cat(&steps, 1), &expected.tensor("steps"), 1e-5);
+
+    let predictions = logits.narrow(1, 0, time - 1).flatten(0, 1);
+    let loss = predictions.cross_entropy_for_logits(&ids.narrow(1, 1, time - 1).flatten(0, 1));
+    close(name, "loss", &loss, &expected.tensor("loss"), 1e-5);
+    loss.backward();
+    let mut n_grads = 0;
+    for (param_name, param) in model.params() {
+        let (grad, of) = (param.grad(), expected.tensor(&format!("grad.{param_name}")));
+        let scale = of.abs().max().double_value(&[]).max(1e-3);
+        close(name, param_name, &grad, &of, 1e-4 * scale);
+        n_grads += 1;
+    }
+    assert_eq!(n_grads, expected.n_grads(), "{name}: parameters");
+
+    let options = LoadOptions { dtype: Some(Kind::BFloat16), ..LoadOptions::default() };
+    let bf16 = AutoModelForCausalLM::from_pretrained_with(&model_dir, &options).expect("a model");
+    let ours = bf16.forward(&ids, &mut KvCache::default()).expect("logits").to_kind(Kind::Float);
+    let noise = delta(&expected.tensor("bf16_logits"), &expected.tensor("logits"));
+    close(name, "bf16", &ours, &expected.tensor("logits"), 2.0 * noise);
+
+    let saved = dir.path().join("saved");
+    model.save_pretrained(&saved).expect("a saved model");
+    let with = json!({"model": saved, "expected": model_dir.join("expected.safetensors")});
+    let reopened = python::call("families.reopen", with);
+    assert!(reopened["delta"].as_f64().is_some_and(|it| it <= 1e-6), "{name}: {reopened}");
+    assert_eq!(reopened["problems"], json!({}), "{name}");
+}
+
+struct Expected(TensorFile);
+
+impl Expected {
+    fn read(path: &Path) -> Expected {
+        Expected(TensorFile::read(path).expect("what transformers computed"))
+    }
+
+    #[track_caller]
+    fn tensor(&self, name: &str) -> Tensor {
+        let view = self.0.tensor(name).unwrap_or_else(|| panic!("no {name} is expected"));
+        let shape: Vec<i64> = view.shape().iter().map(|&it| it as i64).collect();
+        let kind = if name == "ids" { Kind::Int64 } else { Kind::Float };
+        Tensor::from_data_size(view.data(), &shape, kind)
+    }
+
+    fn n_grads(&self) -> usize {
+        self.0.header().tensors().keys().filter(|it| it.starts_with("grad.")).count()
+    }
+}
+
+fn delta(a: &Tensor, b: &Tensor) -> f64 {
+    (a - b).abs().max().double_value(&[])
+}
+
+#[track_caller]
+fn close(case: &str, what: &str, ours: &Tensor, theirs: &Tensor, at_most: f64) {
+    assert_eq!(ours.size(), theirs.size(), "{case}: {what}");
+    let delta = delta(ours, theirs);
+    assert!(delta <= at_most, "{case}: {what} is off by {delta:e}, {at_most:e} is allowed");
+}
+
+macro_rules! cases {
+    ($($name:ident)*) => {
+        $(#[test] fn $name() { check(stringify!($name)) })*
+
+        /// Whoever adds a case in Python gets it run.
+        #[test]
+        fn no_case_is_left_out() {
+            let mut names = vec![$(stringify!($name)),*];
+            names.sort_unstable();
+            assert_eq!(python::call("families.names", json!({})), json!(names));
+        }
+    };
+}
+
+cases! {
+    llama llama_tied llama_bias llama_one_head_each llama_gelu llama_linear llama_dynamic
+    llama_llama3 llama_yarn llama_yarn_mscale llama_yarn_factor llama_longrope
+    gpt2 gpt2_untied gpt2_inner gpt2_unscaled gpt2_by_layer gpt2_relu gpt2_gelu
+}

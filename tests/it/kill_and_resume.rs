@@ -1,0 +1,111 @@
+//! A run that is killed with SIGKILL, at whatever instant, and resumed ends with the bytes of one that was not.
+
+use std::collections::BTreeMap;
+use std::env;
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use crate::command::succeeds;
+use crate::tiny::Tiny;
+
+const STEPS: u64 = 40;
+const SAVE_STEPS: u64 = 4;
+
+#[test]
+fn killed_at_random_instants_and_resumed_equals_unbroken() {
+    let tiny = Tiny::get();
+    let scratch = tempfile::tempdir().expect("a scratch directory");
+    let unbroken = scratch.path().join("unbroken");
+    let started = Instant::now();
+    succeeds(&mut tiny.train(&unbroken, STEPS, SAVE_STEPS));
+    let duration = started.elapsed();
+    let expected = everything(&unbroken);
+    assert!(
+        expected.keys().any(|name| name.ends_with("model.safetensors")),
+        "{:?}",
+        expected.keys()
+    );
+
+    let mut random = Random::from_the_clock();
+    let runs = if env::var_os("RUN_SLOW_TESTS").is_some() { 50 } else { 4 };
+    for number in 0..runs {
+        let run = scratch.path().join(format!("killed-{number}"));
+        let mut instants = Vec::new();
+        // Killed at several instants, the later ones in the resumed process; then left to finish.
+        for _ in 0..3 {
+            let instant = duration.mul_f64(random.fraction());
+            instants.push(instant);
+            kill_after(instant, &mut start_or_resume(&run));
+        }
+        succeeds(&mut start_or_resume(&run));
+        let found = everything(&run);
+        assert_eq!(
+            found.keys().collect::<Vec<_>>(),
+            expected.keys().collect::<Vec<_>>(),
+            "killed after {instants:?}"
+        );
+        for (name, bytes) in &expected {
+            assert!(found[name] == *bytes, "{name} differs in a run killed after {instants:?}");
+        }
+    }
+}
+
+/// Resumes as soon as there is something to resume from, as the README says.
+fn start_or_resume(run: &Path) -> Command {
+    let mut command = Tiny::get().train(run, STEPS, SAVE_STEPS);
+    let has_checkpoint = fs::read_dir(run).is_ok_and(|entries| {
+        entries
+            .flatten()
+            .any(|entry| entry.file_name().to_string_lossy().starts_with("checkpoint-"))
+    });
+    if has_checkpoint {
+        command.arg("--resume");
+    }
+    command
+}
+
+fn kill_after(instant: Duration, command: &mut Command) {
+    let mut child =
+        command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("the command starts");
+    thread::sleep(instant);
+    // A process that has ended already is as good as one killed after its last step.
+    let _ = child.kill();
+    child.wait().expect("a killed process can be waited for");
+}
+
+/// Every file of every checkpoint of a run, by its path.
+fn everything(run: &Path) -> BTreeMap<String, Vec<u8>> {
+    let mut files = BTreeMap::new();
+    for entry in fs::read_dir(run).expect("the run is there").flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if !name.starts_with("checkpoint-") {
+            continue;
+        }
+        for file in fs::read_dir(entry.path()).expect("a checkpoint is a directory").flatten() {
+            let path = format!("{name}/{}", file.file_name().to_string_lossy());
+            files.insert(path, fs::read(file.path()).expect("a file of a checkpoint"));
+        }
+    }
+    files
+}
+
+/// Another sequence each time: the guarantee holds for any instant, and a failure prints its own.
+struct Random(u64);
+
+impl Random {
+    fn from_the_clock() -> Random {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("the clock is past 1970");
+        Random(now.as_nanos() as u64 | 1)
+    }
+
+    /// From 0 to 1. (xorshift64*)
+    fn fraction(&mut self) -> f64 {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        (self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 11) as f64 / (1u64 << 53) as f64
+    }
+}
