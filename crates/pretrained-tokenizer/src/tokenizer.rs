@@ -5,11 +5,8 @@ use std::path::Path;
 use rayon::prelude::*;
 
 use crate::{
-    DecodeStream, Error, Side, SpecialTokens, TokenizerFiles,
-    bundle::TOKENIZER,
-    chat::ChatTemplates,
-    guard::guarded,
-    settings::Settings,
+    DecodeStream, Error, Side, SpecialTokens, TokenizerFiles, bundle::TOKENIZER,
+    chat::ChatTemplates, guard::guarded, settings::Settings,
 };
 
 /// A tokenizer, as its files describe it.

@@ -5,14 +5,10 @@ use std::{fmt, io, sync::Arc};
 use minijinja::{
     Environment, Error, ErrorKind, State, UndefinedBehavior, Value,
     syntax::SyntaxConfig,
-    value::{Kwargs, Object, ObjectRepr, Rest, ValueKind, ValueOrKwargs},
+    value::{Kwargs, Object, ObjectRepr, ValueKind, ValueOrKwargs},
 };
 
-use super::{
-    methods,
-    python::{self, JsonStyle},
-    source::{self, GENERATION},
-};
+use super::{filters, methods, python, source};
 
 /// A compiled template.
 pub(super) struct Program {
@@ -36,27 +32,19 @@ impl Program {
             }
             .map_err(|_| too_long())
         });
-        environment.add_filter("tojson", tojson);
-        environment.add_filter("string", |value: &Value| python::str(value));
-        environment.add_test("sequence", |value: &Value| {
-            matches!(
-                value.kind(),
-                ValueKind::Seq | ValueKind::Map | ValueKind::String | ValueKind::Undefined
-            )
-        });
-        environment.add_test("callable", |value: &Value| {
-            value.as_object().is_some_and(|object| object.repr() == ObjectRepr::Plain)
-        });
+        filters::add(&mut environment);
         environment.add_function("raise_exception", raise_exception);
         environment.add_function("strftime_now", super::time::strftime_now);
         environment.add_function("namespace", namespace);
-        environment.add_function(GENERATION, generation);
+        environment.add_function("dict", dict);
+        environment.add_filter(source::GENERATION, generation);
+        environment.add_filter(source::EACH, each);
         environment.remove_global("debug");
-        environment.add_template_owned(NAME, source::rewrite(template).into_owned())?;
+        environment.add_template_owned(NAME, source::rewrite(template))?;
         Ok(Program { environment })
     }
 
-    /// Renders the template; `marker`, if any, is put around what generation blocks produce.
+    /// Renders the template; a [`MARKER`] in the context goes around what generation blocks make.
     pub(super) fn render(&self, context: Value) -> Result<String, Error> {
         let mut output = Bounded { text: Vec::new() };
         let template = self.environment.get_template(NAME)?;
@@ -82,50 +70,6 @@ fn raise_exception(message: Value) -> Result<Value, Error> {
     Err(Error::new(ErrorKind::InvalidOperation, message.clone()).with_source(Raised(message)))
 }
 
-fn tojson(value: &Value, args: Rest<Value>) -> Result<Value, Error> {
-    let mut style = JsonStyle::default();
-    let mut options: Vec<(String, Value)> = Vec::new();
-    for (value, name) in args.iter().zip(["ensure_ascii", "indent", "separators", "sort_keys"]) {
-        if !value.is_kwargs() {
-            options.push((name.to_owned(), value.clone()));
-        }
-    }
-    if let Some(last) = args.last()
-        && last.is_kwargs()
-    {
-        let kwargs = Kwargs::try_from(last.clone())?;
-        for name in kwargs.args() {
-            options.push((name.to_owned(), kwargs.peek(name)?));
-        }
-    }
-    for (name, value) in options {
-        match name.as_str() {
-            "ensure_ascii" => style.ensure_ascii = value.is_true(),
-            "sort_keys" => style.sort_keys = value.is_true(),
-            "indent" if value.is_none() => style.indent = None,
-            "indent" => {
-                style.indent = Some(match value.as_str() {
-                    Some(text) => text.to_owned(),
-                    None => " ".repeat(usize::try_from(i64::try_from(value)?).unwrap_or(0).min(64)),
-                });
-            }
-            "separators" if value.is_none() => style.separators = None,
-            "separators" => {
-                let parts: Vec<Value> = value.try_iter()?.collect();
-                let [between, colon] = parts.as_slice() else {
-                    return Err(Error::new(
-                        ErrorKind::InvalidOperation,
-                        "separators takes two strings",
-                    ));
-                };
-                style.separators = Some((python::str(between)?, python::str(colon)?));
-            }
-            _ => return Err(Error::new(ErrorKind::TooManyArguments, format!("tojson: {name}"))),
-        }
-    }
-    Ok(Value::from(python::json(value, &style)?))
-}
-
 fn namespace(defaults: Option<ValueOrKwargs>) -> Result<Value, Error> {
     if let Some(defaults) = &defaults {
         let value: Value = defaults.clone().into_value();
@@ -142,13 +86,38 @@ fn namespace(defaults: Option<ValueOrKwargs>) -> Result<Value, Error> {
     minijinja::functions::namespace(defaults)
 }
 
+/// `dict(pairs, key=value)`, where the pairs may be a list of tuples too.
+fn dict(pairs: Option<Value>, kwargs: Kwargs) -> Result<Value, Error> {
+    let pairs = match pairs {
+        Some(pairs) if pairs.kind() == ValueKind::Seq => {
+            let mut fields = Vec::new();
+            for pair in pairs.try_iter()? {
+                let pair: Vec<Value> = pair.try_iter()?.collect();
+                let [key, value] = pair.as_slice() else {
+                    return Err(Error::new(ErrorKind::CannotUnpack, "dict takes pairs"));
+                };
+                fields.push((key.clone(), value.clone()));
+            }
+            Some(Value::from_pairs(fields))
+        }
+        pairs => pairs,
+    };
+    minijinja::functions::dict(pairs, kwargs)
+}
+
+/// Python cannot loop over `None`.
+fn each(value: Value) -> Result<Value, Error> {
+    if value.is_none() {
+        return Err(Error::new(ErrorKind::InvalidOperation, "'NoneType' object is not iterable"));
+    }
+    Ok(value)
+}
+
 /// Marks what a generation block produces; [`super::mask`] finds the marks again.
-fn generation(state: &mut State<'_, '_>, kwargs: Kwargs) -> Result<Value, Error> {
-    let caller: Value = kwargs.get("caller")?;
-    let text = caller.call(state, &[])?;
-    let Some(marker) = state.lookup(MARKER) else { return Ok(text) };
-    let Some(marker) = marker.downcast_object_ref::<Marker>() else { return Ok(text) };
-    Ok(Value::from(format!("{}{text}{}", marker.open, marker.close)))
+fn generation(state: &mut State<'_, '_>, text: Value) -> Value {
+    let Some(marker) = state.lookup(MARKER) else { return text };
+    let Some(marker) = marker.downcast_object_ref::<Marker>() else { return text };
+    Value::from(format!("{}{text}{}", marker.open, marker.close))
 }
 
 /// The characters that stand before and after a generation block while a mask is made.

@@ -64,7 +64,9 @@ fn contains(value: &Value, c: char) -> bool {
     match value {
         Value::String(text) => text.contains(c),
         Value::Array(items) => items.iter().any(|it| contains(it, c)),
-        Value::Object(fields) => fields.iter().any(|(name, it)| name.contains(c) || contains(it, c)),
+        Value::Object(fields) => {
+            fields.iter().any(|(name, it)| name.contains(c) || contains(it, c))
+        }
         _ => false,
     }
 }

@@ -3,7 +3,7 @@
 use minijinja::{
     Error, ErrorKind, State, Value,
     formatting::{FormatStyle, format},
-    value::{Kwargs, Rest, Tuple, ValueKind, from_args},
+    value::{Kwargs, Tuple, ValueKind, from_args},
 };
 
 /// Called for every `value.method(…)` in a template.
@@ -61,9 +61,10 @@ fn string(text: &str, method: &str, args: &[Value]) -> Result<Value, Error> {
             Value::from(text.strip_suffix(suffix).unwrap_or(text))
         }
         "replace" => {
-            let (old, new, rest): (&str, &str, Rest<Value>) = from_args(args)?;
-            let count = option(&rest, 0, "count")?;
-            let count = count.map(i64::try_from).transpose()?.and_then(|it| usize::try_from(it).ok());
+            let (old, new, count, kwargs): (&str, &str, Option<Value>, Kwargs) = from_args(args)?;
+            let count = option(count, &kwargs, "count")?;
+            let count =
+                count.map(i64::try_from).transpose()?.and_then(|it| usize::try_from(it).ok());
             replace(text, old, new, count)?
         }
         "find" | "index" | "rfind" | "rindex" => {
@@ -106,7 +107,11 @@ fn string(text: &str, method: &str, args: &[Value]) -> Result<Value, Error> {
         "title" => Value::from(title(text)),
         "swapcase" => {
             let swap = |c: char| -> String {
-                if c.is_uppercase() { c.to_lowercase().collect() } else { c.to_uppercase().collect() }
+                if c.is_uppercase() {
+                    c.to_lowercase().collect()
+                } else {
+                    c.to_uppercase().collect()
+                }
             };
             Value::from(text.chars().map(swap).collect::<String>())
         }
@@ -154,7 +159,8 @@ fn dict(value: &Value, method: &str, args: &[Value]) -> Result<Value, Error> {
         }
         "values" => {
             () = from_args(args)?;
-            let values: Result<Vec<Value>, Error> = keys()?.map(|key| value.get_item(&key)).collect();
+            let values: Result<Vec<Value>, Error> =
+                keys()?.map(|key| value.get_item(&key)).collect();
             Value::from(values?)
         }
         "copy" => {
@@ -205,7 +211,11 @@ fn split(text: &str, args: &[Value]) -> Result<Value, Error> {
             let end = if parts.len() < limit { rest.find(is_space) } else { None };
             let Some(end) = end else {
                 // The last part keeps its inner spaces; the outer ones go only if all was split.
-                parts.push(Value::from(if parts.len() < limit { rest } else { rest.trim_end_matches(is_space) }));
+                parts.push(Value::from(if parts.len() < limit {
+                    rest
+                } else {
+                    rest.trim_end_matches(is_space)
+                }));
                 break;
             };
             parts.push(Value::from(&rest[..end]));
@@ -252,32 +262,21 @@ fn rsplit(text: &str, args: &[Value]) -> Result<Value, Error> {
 
 /// The separator, `None` for runs of spaces, and how often to split at most.
 fn split_args(args: &[Value]) -> Result<(Option<String>, usize), Error> {
-    let (rest,): (Rest<Value>,) = from_args(args)?;
-    let separator = match option(&rest, 0, "sep")? {
+    let (separator, limit, kwargs): (Option<Value>, Option<Value>, Kwargs) = from_args(args)?;
+    let separator = match option(separator, &kwargs, "sep")? {
         Some(value) if !value.is_none() => {
             let separator = value.as_str().ok_or_else(|| invalid("sep must be a string"))?;
             Some(filled(separator)?.to_owned())
         }
         _ => None,
     };
-    let limit = option(&rest, 1, "maxsplit")?.map(i64::try_from).transpose()?.unwrap_or(-1);
+    let limit = option(limit, &kwargs, "maxsplit")?.map(i64::try_from).transpose()?.unwrap_or(-1);
     Ok((separator, usize::try_from(limit).unwrap_or(usize::MAX)))
 }
 
 /// An optional argument, given by position or by name.
-fn option(args: &[Value], position: usize, name: &str) -> Result<Option<Value>, Error> {
-    if let Some(value) = args.get(position)
-        && !value.is_kwargs()
-    {
-        return Ok(Some(value.clone()));
-    }
-    match args.last() {
-        Some(last) if last.is_kwargs() => {
-            let kwargs = Kwargs::try_from(last.clone())?;
-            kwargs.get::<Option<Value>>(name)
-        }
-        _ => Ok(None),
-    }
+fn option(given: Option<Value>, kwargs: &Kwargs, name: &str) -> Result<Option<Value>, Error> {
+    if given.is_some() { Ok(given) } else { kwargs.get(name) }
 }
 
 fn split_lines(text: &str, keep_ends: bool) -> Value {
@@ -356,7 +355,11 @@ fn title(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut inside = false;
     for c in text.chars() {
-        if inside { out.extend(c.to_lowercase()) } else { out.extend(c.to_uppercase()) }
+        if inside {
+            out.extend(c.to_lowercase())
+        } else {
+            out.extend(c.to_uppercase())
+        }
         inside = c.is_alphabetic();
     }
     out

@@ -6,6 +6,7 @@
 
 mod context;
 mod environment;
+mod filters;
 mod mask;
 mod methods;
 mod python;

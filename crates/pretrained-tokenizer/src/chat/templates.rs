@@ -1,14 +1,13 @@
 //! Where a tokenizer's chat templates are, and which one a call means.
 
 use std::{
-    borrow::Cow,
     collections::{BTreeMap, HashMap},
     sync::{Arc, Mutex, PoisonError},
 };
 
 use serde_json::{Map, Value};
 
-use super::{environment::Program, template_error};
+use super::{environment::Program, source::newlines, template_error};
 use crate::{
     Error, TokenizerFiles,
     bundle::{CHAT_TEMPLATE, CONFIG, template_name},
@@ -34,20 +33,20 @@ impl ChatTemplates {
             let name = if file == CHAT_TEMPLATE { Some("default") } else { template_name(file) };
             if let (Some(name), Some(bytes)) = (name, files.get(file)) {
                 let text = std::str::from_utf8(bytes).map_err(|e| Error::invalid(file, e))?;
-                named.insert(name.to_owned(), universal_newlines(text).into_owned());
+                named.insert(name.to_owned(), newlines(text).into_owned());
             }
         }
         if named.is_empty() {
             return ChatTemplates::from_config(config.get("chat_template"));
         }
-        let single =
-            if named.len() == 1 { named.remove("default") } else { None };
+        let single = if named.len() == 1 { named.remove("default") } else { None };
         Ok(ChatTemplates { named, single, ..ChatTemplates::default() })
     }
 
     fn from_config(value: Option<&Value>) -> Result<ChatTemplates, Error> {
         let mut templates = ChatTemplates::default();
-        let wrong = || Error::invalid(CONFIG, "chat_template is neither text nor a list of templates");
+        let wrong =
+            || Error::invalid(CONFIG, "chat_template is neither text nor a list of templates");
         match value {
             None | Some(Value::Null) => {}
             Some(Value::String(text)) => templates.single = Some(text.clone()),
@@ -113,15 +112,6 @@ impl ChatTemplates {
         }
         programs.insert(template.to_owned(), Arc::clone(&program));
         Ok(program)
-    }
-}
-
-/// Python reads text files with every kind of line end turned into `\n`.
-fn universal_newlines(text: &str) -> Cow<'_, str> {
-    if text.contains('\r') {
-        Cow::Owned(text.replace("\r\n", "\n").replace('\r', "\n"))
-    } else {
-        Cow::Borrowed(text)
     }
 }
 
