@@ -275,7 +275,9 @@ pub(crate) fn list(path: &Path) -> Result<Vec<OsString>, Error> {
 pub(crate) fn stat(path: &Path) -> Result<Option<Metadata>, Error> {
     match Call::new(Op::Stat, path).run(|| fs::symlink_metadata(path)) {
         Ok(metadata) => Ok(Some(metadata)),
-        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+            Ok(None)
+        }
         Err(e) => Err(Error::new("look at", path, e)),
     }
 }

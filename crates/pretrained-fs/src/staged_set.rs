@@ -316,22 +316,19 @@ fn rescue(
     let id = |path: &Path| {
         seam::stat(path).map(|it| it.map(|metadata| (metadata.dev(), metadata.ino())))
     };
-    let mut changed = false;
-    for name in seam::list(old)? {
-        if name.to_str().is_some_and(|it| belongs(it)) {
-            continue;
-        }
-        if id(&old.join(&name))? != id(&new.join(&name))? {
-            seam::rename(&old.join(&name), &new.join(&name))?;
-            changed = true;
+    let there = seam::list(old)?;
+    let mut is_changed = false;
+    for name in there.iter().filter(|it| !it.to_str().is_some_and(belongs)) {
+        if id(&old.join(name))? != id(&new.join(name))? {
+            seam::rename(&old.join(name), &new.join(name))?;
+            is_changed = true;
         }
     }
-    for name in linked {
-        if !changed && id(&old.join(name))?.is_none() {
-            seam::remove_file(&new.join(name))?;
-        }
+    for name in linked.iter().filter(|it| !there.contains(it)) {
+        seam::remove_file(&new.join(name))?;
+        is_changed = true;
     }
-    if changed { seam::sync_dir(new) } else { Ok(()) }
+    if is_changed { seam::sync_dir(new) } else { Ok(()) }
 }
 
 /// Sweeps what a crash in the middle of an exchange leaves beside the directory.

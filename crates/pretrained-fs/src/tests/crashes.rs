@@ -1,0 +1,131 @@
+//! The process or the machine dies after the n-th operation, for every n.
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    sync::atomic::{AtomicUsize, Ordering},
+};
+
+use super::{SCENARIOS, Scenario, Seen, scratch};
+use crate::faults::{Answer, Recording, Trace, Tree, watch};
+
+fn record(scenario: &Scenario) -> Trace {
+    let dir = scratch();
+    scenario.prepare(dir.path());
+    let recording = Recording::start(dir.path()).expect("start");
+    (scenario.act)(dir.path()).expect("undisturbed");
+    recording.finish()
+}
+
+fn check_state(scenario: &Scenario, tree: &Tree, seen: &[Seen], why: &str) {
+    let dir = scratch();
+    tree.write_to(dir.path()).expect("write");
+    scenario.check(dir.path(), seen, why);
+}
+
+#[test]
+fn the_process_dies_after_every_operation() {
+    for scenario in SCENARIOS {
+        let trace = record(scenario);
+        for n in 0..=trace.n_events() {
+            let tree = trace.after_process_death(n);
+            let seen: &[Seen] =
+                if n == trace.n_events() { &[Seen::New] } else { &[Seen::Old, Seen::New] };
+            check_state(scenario, &tree, seen, &format!("killed after operation {n}"));
+        }
+    }
+}
+
+#[test]
+fn the_power_fails_after_every_operation_with_every_loss() {
+    for scenario in SCENARIOS {
+        let trace = record(scenario);
+        let mut checked = BTreeSet::new();
+        for n in 0..=trace.n_events() {
+            let is_done = n == trace.n_events();
+            let seen: &[Seen] = if is_done { &[Seen::New] } else { &[Seen::Old, Seen::New] };
+            for tree in trace.after_power_loss(n) {
+                if is_done || checked.insert(tree.clone()) {
+                    let why = format!("power lost after operation {n}: {tree:?}");
+                    check_state(scenario, &tree, seen, &why);
+                }
+            }
+        }
+        let n_states = checked.len();
+        assert!(trace.n_events() < n_states, "{}: {n_states} states", scenario.name);
+    }
+}
+
+/// The one who repairs after a crash may crash too, and the one after that.
+#[test]
+fn the_power_fails_again_in_the_middle_of_the_repair() {
+    for name in ["a set by exchange", "a set by journal"] {
+        let scenario = super::scenario(name);
+        let trace = record(scenario);
+        let mut checked = BTreeSet::new();
+        for n in 0..trace.n_events() {
+            for (i, first) in trace.after_power_loss(n).into_iter().enumerate() {
+                // A sample: all of them would be the square of the suite above.
+                if i % 5 != n % 5 || !checked.insert(first.clone()) {
+                    continue;
+                }
+                let dir = scratch();
+                first.write_to(dir.path()).expect("write");
+                let recording = Recording::start(dir.path()).expect("start");
+                drop(crate::recover(&dir.path().join("model")).expect("recover"));
+                let repair = recording.finish();
+                for m in 0..repair.n_events() {
+                    for second in repair.after_power_loss(m) {
+                        if checked.insert(second.clone()) {
+                            let why = format!("power lost at {n} and at {m} of the repair");
+                            check_state(scenario, &second, &[Seen::Old, Seen::New], &why);
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// What recover does is itself interrupted at every operation, again and again.
+#[test]
+fn a_repair_that_never_gets_far_comes_to_its_end() {
+    let scenario = super::scenario("a set by journal");
+    let trace = record(scenario);
+    for n in 0..trace.n_events() {
+        let dir = scratch();
+        trace.after_process_death(n).write_to(dir.path()).expect("write");
+        for budget in 0..60 {
+            let used = AtomicUsize::new(0);
+            let watching =
+                watch(dir.path(), move |_| match used.fetch_add(1, Ordering::Relaxed) < budget {
+                    true => Answer::Proceed,
+                    false => Answer::Fail(rustix::io::Errno::IO.raw_os_error()),
+                });
+            let is_done = crate::recover(&dir.path().join("model")).is_ok();
+            drop(watching);
+            if is_done {
+                break;
+            }
+        }
+        scenario.check(dir.path(), &[Seen::Old, Seen::New], &format!("killed after {n}"));
+    }
+}
+
+/// The suite would find a writer that forgets to sync: this one forgets everything.
+#[test]
+fn a_careless_writer_is_caught() {
+    let dir = scratch();
+    fs::write(dir.path().join("file"), "old").expect("write");
+    let recording = Recording::start(dir.path()).expect("start");
+    crate::write_new(&dir.path().join("new"), b"new content").expect("write");
+    crate::seam::rename(&dir.path().join("new"), &dir.path().join("file")).expect("rename");
+    let trace = recording.finish();
+    let torn = trace.after_power_loss(trace.n_events()).into_iter().any(|tree| {
+        let dir = scratch();
+        tree.write_to(dir.path()).expect("write");
+        let content = fs::read_to_string(dir.path().join("file")).expect("read");
+        content != "old" && content != "new content"
+    });
+    assert!(torn, "an unsynced rename may leave an empty file");
+}

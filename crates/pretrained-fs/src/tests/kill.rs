@@ -1,0 +1,95 @@
+//! A real child process, killed at random instants.
+
+use std::{
+    fs,
+    path::Path,
+    process::{Command, Stdio},
+    thread,
+    time::Duration,
+};
+
+use super::{is_model_file, lay_out, leftovers, read};
+use crate::{StagedSet, recover, sweep, write_new};
+
+const DIR: &str = "PRETRAINED_FS_KILLED_IN";
+
+/// Not a test: the child that the tests below kill. Saves generation after generation.
+#[test]
+fn child() {
+    let Some(dir) = std::env::var_os(DIR) else { return };
+    for generation in 0.. {
+        save(Path::new(&dir), generation).expect("save");
+    }
+}
+
+/// Each generation has another number of files, so that stale ones show.
+fn save(dir: &Path, generation: u64) -> Result<(), crate::Error> {
+    let staged = StagedSet::create(&dir.join("model"), is_model_file)?.gate("config.json");
+    write_new(&staged.path().join("config.json"), generation.to_string().as_bytes())?;
+    for i in 0..generation % 4 + 1 {
+        let content = format!("{generation} ").repeat(2000);
+        write_new(&staged.path().join(format!("weights-{i}")), content.as_bytes())?;
+    }
+    staged.publish()
+}
+
+/// What a save of one generation leaves.
+fn check_whole(dir: &Path) -> u64 {
+    let state = read(dir);
+    let generation = state.get("model/config.json").unwrap_or_else(|| panic!("no config"));
+    let generation: u64 = generation.parse().expect("a number");
+    let weights: Vec<&String> =
+        state.iter().filter(|it| it.0.starts_with("model/weights-")).map(|it| it.1).collect();
+    assert_eq!(weights.len() as u64, generation % 4 + 1, "generation {generation}");
+    let content = format!("{generation} ").repeat(2000);
+    assert!(weights.iter().all(|it| **it == content), "generation {generation} is torn");
+    generation
+}
+
+fn check_kills(files: &[(&str, &str)], is_exchange: bool) {
+    let n_kills = if std::env::var_os("RUN_SLOW_TESTS").is_some() { 1000 } else { 15 };
+    let dir = tempfile::tempdir().expect("temp dir");
+    lay_out(dir.path(), files);
+    save(dir.path(), 0).expect("save");
+    let mut n_advanced = 0;
+    let mut last = 0;
+    for i in 0..n_kills {
+        let mut child = Command::new(std::env::current_exe().expect("own path"))
+            .args(["--exact", "tests::kill::child", "--test-threads=1"])
+            .env(DIR, dir.path())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("spawn");
+        // Spread over the first tenths of a second, a few saves long.
+        thread::sleep(Duration::from_micros(5_000 + (i * 7919) % 60_000));
+        child.kill().expect("kill");
+        child.wait().expect("wait");
+
+        if is_exchange {
+            // Whoever knows nothing of `recover` sees a whole set, too.
+            check_whole(dir.path());
+        }
+        drop(recover(&dir.path().join("model")).expect("recover"));
+        let generation = check_whole(dir.path());
+        n_advanced += usize::from(generation != last);
+        last = generation;
+        for (name, content) in files {
+            assert_eq!(fs::read_to_string(dir.path().join(name)).expect("read"), *content);
+        }
+    }
+    assert!(0 < n_advanced, "the child was always killed too early");
+    save(dir.path(), 1).expect("save");
+    sweep(dir.path()).expect("sweep");
+    assert_eq!(leftovers(dir.path()), Vec::<std::path::PathBuf>::new());
+}
+
+#[test]
+fn killed_while_it_exchanges_directories() {
+    check_kills(&[("model/notes", "mine")], true);
+}
+
+#[test]
+fn killed_while_it_rolls_a_journal_forward() {
+    check_kills(&[("model/notes", "mine"), ("model/runs/x", "log")], false);
+}
