@@ -26,6 +26,8 @@ pub(crate) struct Family {
     pub(crate) rope: Option<fn(&mut Attributes, &mut Object) -> Result<(), Error>>,
     /// What else has to hold (`validate_*`).
     pub(crate) validate: fn(&Attributes) -> Result<(), Error>,
+    /// Undoes what reading the file again would do again (`to_dict`).
+    pub(crate) before_save: fn(&mut Attributes) -> Result<(), Error>,
 }
 
 /// A field of a configuration class.
@@ -108,7 +110,7 @@ pub(crate) fn load(family: &'static Family, document: &Object) -> Result<Attribu
         set_rest(&mut a, key, value);
     }
     remap_layer_types(&mut a);
-    validate(&a)?;
+    validate(&mut a)?;
     Ok(a)
 }
 
@@ -343,7 +345,7 @@ fn remap_layer_types(a: &mut Attributes) {
     }
 }
 
-fn validate(a: &Attributes) -> Result<(), Error> {
+fn validate(a: &mut Attributes) -> Result<(), Error> {
     validate_layer_types(a, "layer_types", ATTENTION_TYPES)?;
     if a.has("layer_types") {
         validate_layer_types(a, "mlp_layer_types", &["sparse", "dense"])?;

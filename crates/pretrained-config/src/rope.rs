@@ -183,19 +183,23 @@ pub(crate) fn standardize(a: &mut Attributes) -> Result<(), Error> {
     Ok(())
 }
 
-/// `validate_rope`: the type's parameters are there. What they are is checked by [`Reader`].
-pub(crate) fn validate(a: &Attributes) -> Result<(), Error> {
+/// `validate_rope`: each set says its type, and has what the type needs. What that is, is checked
+/// by [`Reader`].
+pub(crate) fn validate(a: &mut Attributes) -> Result<(), Error> {
+    for parameters in flat_or_nested(a)? {
+        if !parameters.is_empty() {
+            let legacy = parameters.get("type").cloned();
+            parameters.set_default("rope_type", legacy.unwrap_or_else(|| "default".into()));
+        }
+    }
     let Some(parameters) = a.get("rope_parameters").as_object() else { return Ok(()) };
     let nested = nested_keys(a);
     if nested.is_empty() && !parameters.is_empty() {
         return validate_one(a, parameters, "rope_parameters");
     }
     for key in nested {
-        match parameters.get(&key) {
-            Some(Value::Object(object)) => {
-                validate_one(a, object, &format!("rope_parameters.{key}"))?;
-            }
-            _ => continue,
+        if let Some(Value::Object(object)) = parameters.get(&key) {
+            validate_one(a, object, &format!("rope_parameters.{key}"))?;
         }
     }
     Ok(())

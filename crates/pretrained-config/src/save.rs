@@ -50,6 +50,7 @@ impl Config {
         if step == Step::Model {
             build(&mut a)?;
         }
+        (family.before_save)(&mut a)?;
         let document = to_diff(&a);
         Ok(Config { document })
     }

@@ -9,14 +9,16 @@ use crate::{
 /// Makes the type of a family, the fields of its class, and what reads the one from the other.
 ///
 /// Each field has the type that code uses and, behind the equal sign, the declaration of the class:
-/// a function below, which stands for the declared type, with the default. Fields that are not in
-/// the class follow after `derived`, each with a function of the attributes.
+/// a function below, which stands for the declared type, with the default. Fields that only the
+/// class has follow after `hidden`, those that only the type has after `derived`, each with a
+/// function of the attributes.
 macro_rules! family {
     (
         $(#[$doc:meta])*
         pub struct $name:ident {
             $($(#[$field_doc:meta])* $field:ident: $type:ty = $declare:ident($($default:expr)?),)*
         }
+        hidden { $($hidden:ident = $declare_hidden:ident())* }
         derived {
             $($(#[$derived_doc:meta])* $derived:ident: $derived_type:ty = $read:expr,)*
         }
@@ -30,7 +32,10 @@ macro_rules! family {
 
         impl $name {
             const FIELDS: &[$crate::family::Field] =
-                &[$($crate::schema::$declare(stringify!($field) $(, $default)?),)*];
+                &[
+                    $($crate::schema::$declare(stringify!($field) $(, $default)?),)*
+                    $($crate::schema::$declare_hidden(stringify!($hidden)),)*
+                ];
 
             fn read(a: &$crate::family::Attributes) -> Result<$name, $crate::Error> {
                 let mut fields = Self::FIELDS.iter();
@@ -332,15 +337,20 @@ optional!(i64, f64, bool, String);
 /// Types that come in lists; no list is an empty one.
 macro_rules! listed {
     ($($type:ty),*) => {$(
-        impl FromValue for Vec<$type> {
-            fn from_value(value: &Value, field: &Field) -> Option<Vec<$type>> {
+        impl $crate::schema::FromValue for Vec<$type> {
+            fn from_value(
+                value: &$crate::json::Value,
+                field: &$crate::family::Field,
+            ) -> Option<Vec<$type>> {
                 match value {
-                    Value::Null => Some(Vec::new()),
-                    value => value.as_array()?.iter().map(|it| <$type>::from_value(it, field)).collect(),
+                    $crate::json::Value::Null => Some(Vec::new()),
+                    value => {
+                        value.as_array()?.iter().map(|it| <$type>::from_value(it, field)).collect()
+                    }
                 }
             }
 
-            fn expected(field: &Field) -> String {
+            fn expected(field: &$crate::family::Field) -> String {
                 format!("a list, each {}", <$type>::expected(field))
             }
         }
@@ -350,3 +360,14 @@ macro_rules! listed {
 pub(crate) use listed;
 
 listed!(usize);
+
+/// Flags that are written as integers, as Python takes them.
+impl FromValue for Vec<bool> {
+    fn from_value(value: &Value, _: &Field) -> Option<Vec<bool>> {
+        Some(value.as_array()?.iter().map(Value::is_truthy).collect())
+    }
+
+    fn expected(_: &Field) -> String {
+        "a list of 0 and 1".to_owned()
+    }
+}

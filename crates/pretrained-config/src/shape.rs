@@ -43,7 +43,8 @@ pub(crate) fn any_head_dim(a: &Attributes) -> Result<i64, Error> {
     }
 }
 
-fn shared_head_dim(a: &Attributes) -> Result<i64, Error> {
+/// The hidden size shared among the query heads.
+pub(crate) fn shared_head_dim(a: &Attributes) -> Result<i64, Error> {
     let heads = a.int("num_attention_heads")?;
     match a.int("hidden_size")?.checked_div_euclid(heads) {
         Some(head_dim) => Ok(head_dim),
@@ -87,6 +88,22 @@ pub(crate) fn check_heads(a: &Attributes, queries: i64, keys: i64) -> Result<(),
             Err(a.invalid("num_attention_heads", reason))
         }
     }
+}
+
+/// A token cannot go through more experts than there are.
+pub(crate) fn check_experts(a: &Attributes, chosen: i64, experts: i64) -> Result<(), Error> {
+    match chosen > experts {
+        true => {
+            let reason = format!("({chosen}) is more than there are experts ({experts})");
+            Err(a.invalid("num_experts_per_tok", reason))
+        }
+        false => Ok(()),
+    }
+}
+
+/// Numbers in the four projections of an attention layer.
+pub(crate) fn attention(c: u128, h: u128, k: u128, d: u128) -> u128 {
+    2 * c * h * d + 2 * c * k * d
 }
 
 /// Refuses what no machine could hold, and names the field that is furthest from its default.
