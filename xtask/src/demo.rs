@@ -36,11 +36,9 @@ pub(crate) fn run(arguments: &[&str]) -> Result<()> {
     heading("The same run without a break, to compare");
     run_shortened(&mut demo.train(&demo.unbroken))?;
 
-    heading("The model directory, loaded by a new process");
-    let last = demo.run.join(format!("checkpoint-{STEPS}"));
-    process::run(demo.pretrained(["convert"]).arg(&last).arg(&demo.model))?;
-    process::run(demo.pretrained(["verify"]).arg(&demo.model))?;
-    process::run(demo.pretrained(["generate"]).arg(&demo.model).args([
+    heading("The finished model, loaded by a new process");
+    process::run(demo.pretrained(["verify"]).arg(&demo.run))?;
+    process::run(demo.pretrained(["generate"]).arg(&demo.run).args([
         "--prompt",
         PROMPT,
         "--max-new-tokens",
@@ -50,7 +48,7 @@ pub(crate) fn run(arguments: &[&str]) -> Result<()> {
     demo.report(killed_at)
 }
 
-/// Where the demo's files are, and the text that it trains on.
+/// Where the demo's files are, and the text that it trains on. The directory of a finished run is a model directory.
 struct Demo {
     text: Vec<PathBuf>,
     program: PathBuf,
@@ -58,7 +56,6 @@ struct Demo {
     config: PathBuf,
     run: PathBuf,
     unbroken: PathBuf,
-    model: PathBuf,
 }
 
 impl Demo {
@@ -75,7 +72,6 @@ impl Demo {
             config: dir.join("config.json"),
             run: dir.join("run"),
             unbroken: dir.join("unbroken"),
-            model: dir.join("model"),
         })
     }
 
@@ -163,39 +159,43 @@ impl Demo {
 
     fn report(&self, killed_at: u64) -> Result<()> {
         heading("What happened");
-        let checkpoint = format!("checkpoint-{STEPS}");
-        let losses = losses(&self.run.join(&checkpoint).join("trainer_state.json"))?;
+        let last = format!("checkpoint-{STEPS}");
+        let (first, latest) = losses(&self.run.join(&last).join("trainer_state.json"))?;
+        println!(
+            "loss            {:.4} at step {}, {:.4} at step {}",
+            first.1, first.0, latest.1, latest.0
+        );
+        println!("killed after    step {killed_at} of {STEPS} was saved, resumed from there");
+        println!("model           {} (the resumed run)", self.run.display());
+        println!("unbroken run    {}", self.unbroken.display());
+        println!("tokenizer       {}", self.tokenizer.display());
+        println!();
+
         let mut different = Vec::new();
-        for name in ["model.safetensors", "optimizer.safetensors"] {
-            let (resumed, unbroken) =
-                (self.run.join(&checkpoint).join(name), self.unbroken.join(&checkpoint).join(name));
-            let read =
-                |path: &Path| fs::read(path).with_context(|| format!("read {}", path.display()));
-            let (resumed, unbroken) = (read(&resumed)?, read(&unbroken)?);
-            let equal = resumed == unbroken;
-            let verdict = if equal { "equal, byte for byte" } else { "DIFFERENT" };
-            println!("{name:<22} resumed and unbroken: {verdict} ({} bytes)", resumed.len());
-            if !equal {
+        for name in ["model.safetensors".to_owned(), format!("{last}/optimizer.safetensors")] {
+            let read = |run: &Path| {
+                let path = run.join(&name);
+                fs::read(&path).with_context(|| format!("read {}", path.display()))
+            };
+            let (resumed, unbroken) = (read(&self.run)?, read(&self.unbroken)?);
+            if resumed == unbroken {
+                println!(
+                    "{name}: the resumed run equals the unbroken one byte for byte ({} bytes)",
+                    resumed.len()
+                );
+            } else {
+                println!("{name}: the resumed run DIFFERS from the unbroken one");
                 different.push(name);
             }
         }
-        println!(
-            "loss                   {:.4} at step {}, {:.4} at step {}",
-            losses.0.1, losses.0.0, losses.1.1, losses.1.0
-        );
-        println!("killed after           checkpoint-{killed_at} of {STEPS} steps");
-        println!("model directory        {}", self.model.display());
-        println!("resumed run            {}", self.run.display());
-        println!("unbroken run           {}", self.unbroken.display());
-        println!("tokenizer              {}", self.tokenizer.display());
-        println!(
-            "\ntry: {} generate {} --prompt \"let mut\"",
-            self.program.display(),
-            self.model.display()
-        );
         if !different.is_empty() {
             bail!("the resumed run does not equal the unbroken one in {}", different.join(" and "));
         }
+        println!(
+            "\ntry: {} generate {} --prompt \"let mut\"",
+            self.program.display(),
+            self.run.display()
+        );
         Ok(())
     }
 }
