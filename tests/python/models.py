@@ -100,3 +100,13 @@ def save_pickle(model, out):
     """The weights of a directory as a `pytorch_model.bin` at `out`."""
     network = AutoModelForCausalLM.from_pretrained(model)
     torch.save(network.state_dict(), out)
+
+
+def loss(model, text, block_size):
+    """The mean loss of a text's tokens, cut into blocks, each predicted from its own beginning."""
+    network = AutoModelForCausalLM.from_pretrained(model).eval()
+    ids = torch.tensor(AutoTokenizer.from_pretrained(model)(text)["input_ids"])
+    blocks = ids.reshape(-1, block_size)
+    with torch.no_grad():
+        # Every block predicts the same number of tokens, so that the mean of means is the mean.
+        return network(blocks, labels=blocks).loss.item()
