@@ -20,6 +20,8 @@ pub enum Error {
     #[error(transparent)]
     Safetensors(#[from] pretrained_safetensors::Error),
     #[error(transparent)]
+    Pickle(#[from] pretrained_pickle::Error),
+    #[error(transparent)]
     Tokenizer(#[from] pretrained_tokenizer::Error),
 }
 

@@ -92,7 +92,7 @@ pub fn inspect(path: impl AsRef<Path>, options: &OpenOptions) -> Result<Inspecti
     let path = cache::resolve(path.as_ref())?;
     if !path.is_dir() {
         let weights = Weights::open_file(&path, options.strictness)?;
-        return Inspection::new(&path, None, &weights, Vec::new());
+        return Ok(Inspection::new(&path, None, &weights, Vec::new()));
     }
     let (dir, _unchanged) = artifact::open_dir(&path)?;
     let config = artifact::read_config(&dir)?;
@@ -105,7 +105,7 @@ pub fn inspect(path: impl AsRef<Path>, options: &OpenOptions) -> Result<Inspecti
         architectures: architectures.map(str::to_owned).collect(),
         dtype: text("dtype").or_else(|| text("torch_dtype")),
     };
-    Inspection::new(&path, Some(model), &weights, warnings)
+    Ok(Inspection::new(&path, Some(model), &weights, warnings))
 }
 
 impl Inspection {
@@ -114,8 +114,8 @@ impl Inspection {
         model: Option<ModelSummary>,
         weights: &Weights,
         warnings: Vec<Warning>,
-    ) -> Result<Inspection, Error> {
-        let files = weights.files().iter().map(FileSummary::new).collect::<Result<_, _>>()?;
+    ) -> Inspection {
+        let files = weights.files().iter().map(FileSummary::new).collect();
         let mut tensors = Vec::with_capacity(weights.len());
         let mut dtypes: BTreeMap<Dtype, DtypeSummary> = BTreeMap::new();
         for name in weights.names() {
@@ -135,7 +135,7 @@ impl Inspection {
                 file: file.name().to_owned(),
             });
         }
-        Ok(Inspection { path: path.to_owned(), model, files, tensors, dtypes, warnings })
+        Inspection { path: path.to_owned(), model, files, tensors, dtypes, warnings }
     }
 
     /// Number of elements of all tensors.
@@ -150,13 +150,13 @@ impl Inspection {
 }
 
 impl FileSummary {
-    fn new(file: &WeightFile) -> Result<FileSummary, Error> {
-        Ok(FileSummary {
+    fn new(file: &WeightFile) -> FileSummary {
+        FileSummary {
             name: file.name().to_owned(),
             format: file.format(),
-            bytes: file.bytes()?,
+            bytes: file.bytes(),
             tensors: file.names().count(),
-            metadata: file.metadata().clone(),
-        })
+            metadata: file.metadata(),
+        }
     }
 }

@@ -1,5 +1,7 @@
 use std::fmt;
 
+use pretrained_safetensors::FormatError;
+
 /// Something odd about a model directory that does not keep it from being loaded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -15,6 +17,11 @@ pub enum Warning {
         tensor: String,
         found_in: String,
         indexed_in: Option<String>,
+    },
+    /// A breach of the format that a lenient reader let pass.
+    Tolerated {
+        file: String,
+        problem: FormatError,
     },
     TotalSize {
         index: String,
@@ -40,6 +47,7 @@ impl fmt::Display for Warning {
                     write!(f, "{index} does not name tensor `{tensor}`, which is in {found_in}")
                 }
             },
+            Warning::Tolerated { file, problem } => write!(f, "{file}: {problem}"),
             Warning::TotalSize { index, claimed, found } => {
                 write!(f, "{index} says that all tensors take {claimed} bytes, they take {found}")
             }

@@ -60,6 +60,20 @@ fn variants() {
 }
 
 #[test]
+fn pickled() {
+    check_opens("pickled", None);
+    check_opens("pickled-legacy", None);
+    check_opens("pickled-sharded", None);
+    check_opens("pickled-tied", None);
+    check_opens("pickled-tied-gpt2", None);
+}
+
+#[test]
+fn pickled_views_and_dtypes() {
+    check_opens("pickled-strided", None);
+}
+
+#[test]
 fn a_variant_does_not_fall_back() {
     for (layout, variant) in
         [("variant", None), ("single", Some("fp16")), ("variant", Some("bf16"))]

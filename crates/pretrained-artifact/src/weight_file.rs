@@ -1,0 +1,206 @@
+use std::{
+    collections::BTreeMap,
+    fs::File,
+    os::unix::fs::FileExt,
+    path::{Path, PathBuf},
+};
+
+use pretrained_pickle::{PickleFile, Tensor};
+use pretrained_safetensors::{FormatError, Metadata, Strictness, TensorFile};
+
+use crate::{
+    Error, Format, Location, TensorInfo,
+    dir::{ModelDir, io_error},
+};
+
+/// One file of a model's weights.
+#[derive(Debug)]
+pub struct WeightFile {
+    name: String,
+    path: PathBuf,
+    bytes: u64,
+    tensors: Tensors,
+}
+
+#[derive(Debug)]
+enum Tensors {
+    Safetensors(TensorFile),
+    Pickle { file: PickleFile, by_name: BTreeMap<String, Tensor> },
+}
+
+impl WeightFile {
+    /// Opens a file of the directory, or says `None` when there is no such file.
+    pub(crate) fn open(
+        dir: &ModelDir,
+        name: &str,
+        strictness: Strictness,
+    ) -> Result<Option<WeightFile>, Error> {
+        let Some(file) = dir.open(name)? else { return Ok(None) };
+        WeightFile::new(file, name, &dir.path().join(name), strictness).map(Some)
+    }
+
+    /// Reads the header of an open file. Its first bytes say which format it is.
+    pub(crate) fn new(
+        file: File,
+        name: &str,
+        path: &Path,
+        strictness: Strictness,
+    ) -> Result<WeightFile, Error> {
+        let bytes = file.metadata().map_err(|e| io_error("look at", path, e))?.len();
+        let tensors = match is_safetensors(&file, path)? {
+            true => Tensors::Safetensors(TensorFile::from_file(file, path, strictness)?),
+            false => {
+                let file = PickleFile::open(path)?;
+                let tensors = file.tensors().map(|(name, it)| (name.to_owned(), it.clone()));
+                let by_name = tensors.collect();
+                Tensors::Pickle { file, by_name }
+            }
+        };
+        Ok(WeightFile { name: name.to_owned(), path: path.to_owned(), bytes, tensors })
+    }
+
+    /// The file's name in its directory.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The file's path.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// How it holds its tensors.
+    pub fn format(&self) -> Format {
+        match self.tensors {
+            Tensors::Safetensors(_) => Format::Safetensors,
+            Tensors::Pickle { .. } => Format::Pickle,
+        }
+    }
+
+    /// Bytes of the file.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// The free-form metadata of a safetensors file.
+    pub fn metadata(&self) -> Metadata {
+        match &self.tensors {
+            Tensors::Safetensors(file) => file.header().metadata().clone(),
+            Tensors::Pickle { .. } => Metadata::new(),
+        }
+    }
+
+    /// The names of the tensors in it, sorted.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        let (safetensors, pickle) = match &self.tensors {
+            Tensors::Safetensors(file) => (Some(file.header().tensors().keys()), None),
+            Tensors::Pickle { by_name, .. } => (None, Some(by_name.keys())),
+        };
+        let names = safetensors.into_iter().flatten().chain(pickle.into_iter().flatten());
+        names.map(String::as_str)
+    }
+
+    /// What a lenient reader let pass.
+    pub(crate) fn tolerated(&self) -> &[FormatError] {
+        match &self.tensors {
+            Tensors::Safetensors(file) => file.header().tolerated(),
+            Tensors::Pickle { .. } => &[],
+        }
+    }
+
+    pub(crate) fn info(&self, name: &str) -> Option<TensorInfo<'_>> {
+        match &self.tensors {
+            Tensors::Safetensors(file) => {
+                let info = file.header().tensors().get(name)?;
+                Some(TensorInfo { dtype: info.dtype, shape: &info.shape })
+            }
+            Tensors::Pickle { by_name, .. } => {
+                let tensor = by_name.get(name)?;
+                Some(TensorInfo { dtype: tensor.dtype, shape: &tensor.shape })
+            }
+        }
+    }
+
+    pub(crate) fn location(&self, name: &str) -> Option<Location<'_>> {
+        let (file, offset, len) = match &self.tensors {
+            Tensors::Safetensors(file) => {
+                let range = &file.header().tensors().get(name)?.range;
+                let offset = file.header().data_start().checked_add(range.start)?;
+                (file.file()?, offset as u64, range.len() as u64)
+            }
+            Tensors::Pickle { file, by_name } => {
+                let location = file.location(by_name.get(name)?)?;
+                (file.file()?, location.offset, location.len as u64)
+            }
+        };
+        Some(Location { file, path: &self.path, offset, len })
+    }
+
+    pub(crate) fn read_tensor(&self, name: &str) -> Result<Option<Vec<u8>>, Error> {
+        match &self.tensors {
+            Tensors::Safetensors(file) => Ok(file.read_tensor(name)?),
+            Tensors::Pickle { file, by_name } => {
+                Ok(by_name.get(name).map(|it| file.read(it)).transpose()?)
+            }
+        }
+    }
+
+    pub(crate) fn read_into(&self, name: &str, buffer: &mut [u8]) -> Result<bool, Error> {
+        match &self.tensors {
+            Tensors::Safetensors(file) => Ok(file.read_into(name, buffer)?),
+            Tensors::Pickle { .. } => {
+                let Some(bytes) = self.read_tensor(name)? else { return Ok(false) };
+                if bytes.len() != buffer.len() {
+                    let (expected, len) = (bytes.len(), buffer.len());
+                    let tensor = name.to_owned();
+                    return Err(
+                        pretrained_pickle::Error::BufferSize { tensor, expected, len }.into()
+                    );
+                }
+                buffer.copy_from_slice(&bytes);
+                Ok(true)
+            }
+        }
+    }
+
+    /// Names of tensors that are one and the same memory, sorted, where there is more than one.
+    /// Only a pickle knows; a safetensors file has every tensor once.
+    pub(crate) fn aliases(&self) -> Vec<Vec<&str>> {
+        let Tensors::Pickle { by_name, .. } = &self.tensors else { return Vec::new() };
+        let mut groups: BTreeMap<_, Vec<&str>> = BTreeMap::new();
+        for (name, tensor) in by_name {
+            let Tensor { storage, dtype, shape, strides, offset } = tensor;
+            // Tensors without elements share nothing, whatever their storage.
+            if !shape.contains(&0) {
+                let memory = (storage, dtype, shape, strides, offset);
+                groups.entry(memory).or_default().push(name);
+            }
+        }
+        groups.into_values().filter(|it| it.len() > 1).collect()
+    }
+
+    /// Compares the data with the checksums that the file has of it, if it has any.
+    pub(crate) fn verify_checksums(&self) -> Result<(), Error> {
+        match &self.tensors {
+            Tensors::Safetensors(_) => Ok(()),
+            Tensors::Pickle { file, .. } => Ok(file.verify()?),
+        }
+    }
+}
+
+/// A safetensors file has its header's length in eight bytes and then the header's `{`, which
+/// neither an archive nor a pickle can have there. What is too short for either is reported as
+/// what it is called.
+fn is_safetensors(file: &File, path: &Path) -> Result<bool, Error> {
+    let mut start = [0; 9];
+    let read = |e| io_error("read", path, e);
+    let len = file.metadata().map_err(read)?.len().min(start.len() as u64) as usize;
+    file.read_exact_at(&mut start[..len], 0).map_err(read)?;
+    let is_pickle = start.starts_with(b"PK") || start[0] == PROTO;
+    let called_pickle =
+        path.extension().is_some_and(|it| ["bin", "pt", "pth"].iter().any(|name| it == *name));
+    Ok(start[8] == b'{' || !is_pickle && !called_pickle)
+}
+
+/// The first instruction of a pickle since protocol 2.
+const PROTO: u8 = 0x80;
