@@ -2,6 +2,9 @@
 //!
 //! Each rule is an absence. All are checked before any is reported.
 
+#[cfg(test)]
+mod tests;
+
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
