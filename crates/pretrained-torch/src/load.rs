@@ -11,6 +11,7 @@ use tch::{Device, Kind};
 use crate::{
     Error, ParamMap,
     params::{ParamSpec, Plan},
+    random::seeded,
     weights::Reader,
 };
 
@@ -163,7 +164,8 @@ pub(crate) fn read(
             Some(source) if !mismatched.contains(spec.name.as_str()) => {
                 reader.tensor(source)?.f_to_kind(kind)?.f_to_device(device)?
             }
-            _ => spec.init(kind, device)?,
+            // The same fresh tensor in every process that loads these weights.
+            _ => seeded(0, || spec.init(kind, device))?,
         };
         Ok((spec.name.clone(), tensor))
     };
