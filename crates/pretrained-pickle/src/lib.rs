@@ -1,1 +1,34 @@
-//! Placeholder.
+//! Reads PyTorch's `.bin`, `.pt` and `.pth` files as data, and writes `.pt` files.
+//!
+//! A pickle is a program. This crate interprets the few instructions that build data, over a few
+//! globals that stand for tensors, and refuses every other by name: nothing is imported, nothing
+//! is called. What a file can make this crate allocate is bounded by the file's own length and by
+//! fixed budgets.
+//!
+//! [`PickleFile`] has the tensors of a state dict by name, read when they are asked for, and the
+//! whole contents as a [`Value`] tree. [`write`] writes a tree as `torch.save` would.
+
+mod encode;
+mod error;
+mod file;
+mod global;
+mod legacy;
+mod object;
+mod opcode;
+mod rebuild;
+mod source;
+mod strided;
+mod value;
+mod vm;
+mod zip;
+mod zip_writer;
+
+#[cfg(test)]
+mod tests;
+
+pub use crate::{
+    encode::write,
+    error::{Error, FormatError},
+    file::{Location, PickleFile},
+    value::{Array, Key, Tensor, Value},
+};

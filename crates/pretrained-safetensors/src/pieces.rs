@@ -1,8 +1,13 @@
 //! Long buffers are read and written in pieces, in parallel.
 
-use std::io;
+use std::{fs::File, io, os::unix::fs::FileExt};
 
 use rayon::prelude::*;
+
+/// Fills a buffer from a position of a file on: in pieces, in parallel, if it is long.
+pub fn read_file_at(file: &File, buffer: &mut [u8], start: u64) -> io::Result<()> {
+    read(|piece, at| file.read_at(piece, at), buffer, start)
+}
 
 /// Fills `buffer` from position `start` on. `read_at` may read less than asked for, and may be
 /// interrupted.

@@ -1,0 +1,55 @@
+use std::path::PathBuf;
+
+/// Why bytes are not a file that this crate reads. Pure: interpreting never does I/O.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+#[allow(missing_docs)] // The messages are the documentation.
+pub enum FormatError {
+    #[error("neither a zip archive nor a pickle of protocol 2 to 5")]
+    NotAPickle,
+    #[error("a tar archive, as PyTorch wrote before 0.1.10: load it with PyTorch and save it anew")]
+    Tar,
+    #[error("zip archive: {0}")]
+    Archive(&'static str),
+    #[error("zip archive, member {member:?}: {problem}")]
+    Member { member: String, problem: &'static str },
+    #[error("archive has no member {0:?}")]
+    MissingMember(String),
+    #[error("data is not little-endian")]
+    Endianness,
+    #[error("pickle protocol {0} is not one of 2 to 5")]
+    Protocol(u8),
+    #[error("opcode {name} at {at} is refused: it has no place in data")]
+    Opcode { name: &'static str, at: usize },
+    #[error("byte {byte:#04x} at {at} is no opcode")]
+    UnknownOpcode { byte: u8, at: usize },
+    #[error("global `{module}.{name}` is refused: it is not among those that stand for data")]
+    Global { module: String, name: String },
+    #[error("pickle ends at {at} in the middle of an instruction")]
+    Truncated { at: usize },
+    #[error("instruction at {at}: {problem}")]
+    Instruction { at: usize, problem: &'static str },
+    #[error("{0} over the budget: the pickle is a bomb, or not a model's")]
+    Budget(&'static str),
+    #[error("key {0:?} is there twice")]
+    DuplicateKey(String),
+    #[error("storage {key:?}: {problem}")]
+    Storage { key: String, problem: &'static str },
+    #[error("{0} has no equal among safetensors dtypes")]
+    Dtype(String),
+}
+
+/// Opening, reading or writing a file failed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+#[allow(missing_docs)] // The messages are the documentation.
+pub enum Error {
+    #[error(transparent)]
+    Io(#[from] pretrained_fs::Error),
+    #[error("{}", path.display())]
+    Format { path: PathBuf, source: FormatError },
+    #[error("{} is not a regular file", path.display())]
+    NotAFile { path: PathBuf },
+    #[error("tensor `{tensor}` takes {expected} bytes, the buffer has {len}")]
+    BufferSize { tensor: String, expected: usize, len: usize },
+}

@@ -1,0 +1,349 @@
+use std::{
+    collections::HashMap,
+    fs::{self, File, OpenOptions},
+    io,
+    os::unix::fs::OpenOptionsExt,
+    path::{Path, PathBuf},
+};
+
+use rayon::prelude::*;
+use rustix::fs::OFlags;
+
+use crate::{
+    Error, FormatError, Key, Tensor, Value, legacy,
+    rebuild::{Storage, Storages},
+    source::{Failure, Source},
+    strided, vm,
+    zip::{self, Member},
+};
+
+/// A file that `torch.save` wrote. Its pickle is interpreted at once, tensors are read when they
+/// are asked for.
+#[derive(Debug)]
+pub struct PickleFile {
+    source: Source,
+    path: PathBuf,
+    value: Value,
+    /// Keys and places.
+    storages: Vec<(String, Member)>,
+    /// Whether members have checksums. The legacy form has none.
+    has_checksums: bool,
+}
+
+/// A tensor's bytes within the file: contiguous, in C order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Location {
+    /// Position of the first byte.
+    pub offset: u64,
+    /// Number of bytes.
+    pub len: usize,
+}
+
+impl PickleFile {
+    /// Opens a file: the zip form, or that of PyTorch before 1.6.
+    pub fn open(path: &Path) -> Result<PickleFile, Error> {
+        let io = |action, e| Error::Io(pretrained_fs::Error::new(action, path, e));
+        let metadata = fs::metadata(path).map_err(|e| io("open", e))?;
+        if !metadata.is_file() {
+            return Err(Error::NotAFile { path: path.to_owned() });
+        }
+        // A pipe could have taken the file's place: opening one would wait for a writer.
+        let flags = OFlags::NONBLOCK.bits().cast_signed();
+        let file = OpenOptions::new().read(true).custom_flags(flags).open(path);
+        PickleFile::from_file(file.map_err(|e| io("open", e))?, path)
+    }
+
+    /// As [`PickleFile::open`], for a file that is already open. `path` is for messages.
+    pub fn from_file(file: File, path: &Path) -> Result<PickleFile, Error> {
+        let metadata = file.metadata();
+        let metadata = metadata.map_err(|e| pretrained_fs::Error::new("stat", path, e))?;
+        if !metadata.is_file() {
+            return Err(Error::NotAFile { path: path.to_owned() });
+        }
+        PickleFile::new(Source::File { file, len: metadata.len() }, path)
+    }
+
+    /// Takes a whole file that is already in memory. `path` is for messages.
+    pub fn from_bytes(bytes: Vec<u8>, path: &Path) -> Result<PickleFile, Error> {
+        PickleFile::new(Source::Bytes(bytes), path)
+    }
+
+    fn new(source: Source, path: &Path) -> Result<PickleFile, Error> {
+        let read = if starts_with(&source, b"PK").map_err(|e| at(path, e.into()))? {
+            read_archive(&source).map(|(value, storages)| (value, storages, true))
+        } else {
+            read_legacy(&source).map(|(value, storages)| (value, storages, false))
+        };
+        let (value, storages, has_checksums) = read.map_err(|e| at(path, e))?;
+        Ok(PickleFile { source, path: path.to_owned(), value, storages, has_checksums })
+    }
+
+    /// The file's whole contents.
+    pub fn value(&self) -> &Value {
+        &self.value
+    }
+
+    /// The file that was read; `None` if it came as bytes.
+    pub fn file(&self) -> Option<&File> {
+        match &self.source {
+            Source::File { file, .. } => Some(file),
+            Source::Bytes(_) => None,
+        }
+    }
+
+    /// The names of the tensors of a state dict, in its order. Empty if the file is none.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.tensors().map(|(name, _)| name)
+    }
+
+    /// The tensors of a state dict, in its order.
+    pub fn tensors(&self) -> impl Iterator<Item = (&str, &Tensor)> {
+        let entries = self.value.as_dict().unwrap_or_default();
+        entries.iter().filter_map(|entry| match entry {
+            (Key::Str(name), Value::Tensor(tensor)) => Some((name.as_str(), tensor)),
+            _ => None,
+        })
+    }
+
+    /// A tensor of a state dict, by name.
+    pub fn info(&self, name: &str) -> Option<&Tensor> {
+        self.value.get(name)?.as_tensor()
+    }
+
+    /// The bytes of a tensor of a state dict, in C order. `None` if there is no such tensor.
+    pub fn read_tensor(&self, name: &str) -> Result<Option<Vec<u8>>, Error> {
+        self.info(name).map(|it| self.read(it)).transpose()
+    }
+
+    /// The bytes of a tensor anywhere in the file's contents, in C order. Checks the storage's
+    /// checksum, if it has one.
+    pub fn read(&self, tensor: &Tensor) -> Result<Vec<u8>, Error> {
+        let len = tensor.byte_len().filter(|it| self.may_allocate(*it)).ok_or_else(|| {
+            let problem = "a tensor repeats it beyond the budget";
+            let key = self.key(tensor);
+            at(&self.path, FormatError::Storage { key, problem }.into())
+        })?;
+        let mut bytes = vec![0; len];
+        self.read_checked(tensor, &mut bytes).map_err(|e| at(&self.path, e))?;
+        Ok(bytes)
+    }
+
+    /// Copies a part of a tensor's bytes, in C order, from an offset on: both have to be multiples
+    /// of the element size. Checksums cover whole storages and are not looked at here: see
+    /// [`PickleFile::verify`].
+    pub fn read_range(
+        &self,
+        tensor: &Tensor,
+        offset: usize,
+        buffer: &mut [u8],
+    ) -> Result<(), Error> {
+        let len = tensor.byte_len().unwrap_or(0);
+        if offset.checked_add(buffer.len()).is_none_or(|end| end > len) {
+            let (tensor, len) = (self.key(tensor), buffer.len());
+            return Err(Error::BufferSize { tensor, expected: len, len });
+        }
+        let read = match self.location(tensor) {
+            Some(location) => {
+                self.source.read_at(buffer, location.offset + offset as u64).map_err(Failure::Io)
+            }
+            None => self.gather(tensor, offset, buffer),
+        };
+        read.map_err(|e| at(&self.path, e))
+    }
+
+    /// Groups of names that stand for the very same elements, in the order of the state dict:
+    /// tied weights.
+    pub fn aliases(&self) -> Vec<Vec<&str>> {
+        let mut groups: Vec<Vec<&str>> = Vec::new();
+        let mut seen: HashMap<&Tensor, usize> = HashMap::new();
+        for (name, tensor) in self.tensors().filter(|(_, it)| it.byte_len() != Some(0)) {
+            let group = *seen.entry(tensor).or_insert(groups.len());
+            match groups.get_mut(group) {
+                Some(names) => names.push(name),
+                None => groups.push(vec![name]),
+            }
+        }
+        groups.retain(|it| it.len() > 1);
+        groups
+    }
+
+    /// Where a contiguous tensor's bytes are in the file.
+    pub fn location(&self, tensor: &Tensor) -> Option<Location> {
+        let (_, storage) = self.storages.get(tensor.storage)?;
+        let len = tensor.byte_len()?;
+        let span = strided::span(tensor);
+        let within = span.end as u64 <= storage.len;
+        (tensor.is_contiguous() && within && (span.len() == len))
+            .then(|| Location { offset: storage.start + span.start as u64, len })
+    }
+
+    /// Compares every storage with its checksum, in parallel.
+    pub fn verify(&self) -> Result<(), Error> {
+        if !self.has_checksums {
+            return Ok(());
+        }
+        let check = |(key, member): &(String, Member)| check_member(&self.source, member, key);
+        let checked = self.storages.par_iter().try_for_each(check);
+        checked.map_err(|e| at(&self.path, e))
+    }
+
+    fn read_checked(&self, tensor: &Tensor, bytes: &mut [u8]) -> Result<(), Failure> {
+        let key = self.key(tensor);
+        let outside =
+            || FormatError::Storage { key: key.clone(), problem: "a tensor reaches beyond it" };
+        let (_, storage) = self.storages.get(tensor.storage).ok_or_else(outside)?;
+        let span = strided::span(tensor);
+        if span.end as u64 > storage.len {
+            return Err(outside().into());
+        }
+        let start = storage.start + span.start as u64;
+        let whole = span.len() as u64 == storage.len;
+        if self.has_checksums && !whole {
+            check_member(&self.source, storage, &key)?;
+        }
+        let check = |bytes: &[u8]| {
+            let ok = !self.has_checksums || !whole || checksum(bytes) == storage.crc;
+            let problem = "its checksum is not that of its bytes";
+            if ok { Ok(()) } else { Err(FormatError::Storage { key: key.clone(), problem }) }
+        };
+        if tensor.is_contiguous() {
+            self.source.read_at(bytes, start)?;
+            check(bytes)?;
+        } else {
+            let mut from = vec![0; span.len()];
+            self.source.read_at(&mut from, start)?;
+            check(&from)?;
+            strided::gather(tensor, 0, &from, bytes);
+        }
+        Ok(())
+    }
+
+    fn gather(&self, tensor: &Tensor, offset: usize, bytes: &mut [u8]) -> Result<(), Failure> {
+        let Some((_, storage)) = self.storages.get(tensor.storage) else { return Ok(()) };
+        let element = tensor.dtype.bits() / 8;
+        let rows = strided::span_of(tensor, offset / element, bytes.len() / element);
+        let mut from = vec![0; rows.len()];
+        self.source.read_at(&mut from, storage.start + rows.start as u64)?;
+        strided::gather(tensor, offset / element, &from, bytes);
+        Ok(())
+    }
+
+    fn key(&self, tensor: &Tensor) -> String {
+        self.storages.get(tensor.storage).map_or_else(String::new, |(key, _)| key.clone())
+    }
+
+    /// A view may repeat its elements, which takes no memory in PyTorch: within reason, here.
+    fn may_allocate(&self, len: usize) -> bool {
+        len as u64 <= self.source.len() || len <= MAX_REPEATED
+    }
+}
+
+type Contents = (Value, Vec<(String, Member)>);
+
+fn read_archive(source: &Source) -> Result<Contents, Failure> {
+    let members = zip::members(source)?;
+    let data = |name: &str| name.strip_suffix("/data.pkl").is_some_and(|it| !it.contains('/'));
+    let prefix = members.keys().find(|it| data(it)).map(|it| it.trim_end_matches("data.pkl"));
+    let prefix = prefix.ok_or_else(|| FormatError::MissingMember("data.pkl".to_owned()))?;
+    let pickle = read_member(source, prefix, "data.pkl", &members[&format!("{prefix}data.pkl")])?;
+    if let Some(member) = members.get(&format!("{prefix}byteorder")) {
+        if read_member(source, prefix, "byteorder", member)? != b"little" {
+            return Err(FormatError::Endianness.into());
+        }
+    }
+    let mut storages = Storages::default();
+    let (heap, root, len) = vm::run(&pickle, &mut storages)?;
+    if len != pickle.len() {
+        return Err(FormatError::Instruction { at: len, problem: "something follows" }.into());
+    }
+    let value = heap.into_value(root)?;
+    let found = storages.all.iter().map(|storage| {
+        let name = format!("{prefix}data/{}", storage.key);
+        let member = members.get(&name).ok_or(FormatError::MissingMember(name))?;
+        if member.len != storage.byte_len as u64 {
+            let problem = "it is shorter or longer than its tensors were told";
+            return Err(FormatError::Storage { key: storage.key.clone(), problem });
+        }
+        Ok((storage.key.clone(), *member))
+    });
+    Ok((value, found.collect::<Result<_, _>>()?))
+}
+
+fn read_legacy(source: &Source) -> Result<Contents, Failure> {
+    if source.len() > 262 && source.read(257, 5)? == b"ustar" {
+        return Err(FormatError::Tar.into());
+    }
+    let mut storages = Storages::default();
+    let (value, starts) = legacy::read(source, &mut storages)?;
+    let members = storages.all.iter().zip(starts);
+    let member = |(storage, start): (&Storage, u64)| {
+        (storage.key.clone(), Member { start, len: storage.byte_len as u64, crc: 0 })
+    };
+    Ok((value, members.map(member).collect()))
+}
+
+fn read_member(
+    source: &Source,
+    prefix: &str,
+    name: &str,
+    member: &Member,
+) -> Result<Vec<u8>, Failure> {
+    let wrong = |problem| FormatError::Member { member: format!("{prefix}{name}"), problem };
+    let len = usize::try_from(member.len).ok().filter(|it| *it <= MAX_PICKLE);
+    let bytes = source.read(member.start, len.ok_or_else(|| wrong("it is too long"))?)?;
+    if crc32fast::hash(&bytes) != member.crc {
+        return Err(wrong("its checksum is not that of its bytes").into());
+    }
+    Ok(bytes)
+}
+
+/// Reads a member piece by piece.
+fn check_member(source: &Source, member: &Member, key: &str) -> Result<(), Failure> {
+    let mut buffer = Vec::new();
+    let mut hasher = crc32fast::Hasher::new();
+    let mut at = 0;
+    while at < member.len {
+        let len = (member.len - at).min(PIECE_LEN as u64);
+        buffer.resize(len as usize, 0);
+        source.read_at(&mut buffer, member.start + at)?;
+        hasher.update(&buffer);
+        at += len;
+    }
+    let problem = "its checksum is not that of its bytes";
+    if hasher.finalize() == member.crc {
+        return Ok(());
+    }
+    Err(FormatError::Storage { key: key.to_owned(), problem }.into())
+}
+
+/// The checksum of bytes in memory, in parallel.
+pub(crate) fn checksum(bytes: &[u8]) -> u32 {
+    let hash = |piece: &[u8]| {
+        let mut hasher = crc32fast::Hasher::new();
+        hasher.update(piece);
+        hasher
+    };
+    let hashers: Vec<_> = bytes.par_chunks(PIECE_LEN).map(hash).collect();
+    let combined = hashers.iter().fold(crc32fast::Hasher::new(), |mut all, it| {
+        all.combine(it);
+        all
+    });
+    combined.finalize()
+}
+
+fn starts_with(source: &Source, magic: &[u8]) -> io::Result<bool> {
+    Ok(source.len() >= magic.len() as u64 && source.read(0, magic.len())? == magic)
+}
+
+fn at(path: &Path, failure: Failure) -> Error {
+    match failure {
+        Failure::Io(e) => Error::Io(pretrained_fs::Error::new("read", path, e)),
+        Failure::Format(source) => Error::Format { path: path.to_owned(), source },
+    }
+}
+
+const PIECE_LEN: usize = 4 << 20;
+/// A model of 100,000 tensors has some 20 MiB.
+const MAX_PICKLE: usize = 256 << 20;
+/// What a view that repeats its storage may take.
+const MAX_REPEATED: usize = 64 << 20;

@@ -1,0 +1,169 @@
+use std::collections::HashSet;
+
+use crate::{Array, FormatError, Key, Tensor, Value, global::Global};
+
+/// Position of an object in the [`Heap`].
+pub(crate) type Id = usize;
+
+/// What an instruction makes. Objects are shared and changed by reference, as in Python.
+#[derive(Debug, Clone)]
+pub(crate) enum Object {
+    None,
+    Bool(bool),
+    Int(i64),
+    Long(Vec<u8>),
+    Float(f64),
+    Str(String),
+    Bytes(Vec<u8>),
+    List(Vec<Id>),
+    Tuple(Vec<Id>),
+    Set(Vec<Id>),
+    Dict(Vec<(Id, Id)>),
+    Global(Global),
+    Storage {
+        index: usize,
+        dtype: Option<pretrained_safetensors::Dtype>,
+    },
+    Tensor(Tensor),
+    NumpyDtype(String),
+    /// Not built yet if `None`.
+    Array(Option<Array>),
+}
+
+/// All objects of one pickle, within a budget.
+pub(crate) struct Heap {
+    objects: Vec<Object>,
+    /// Bytes of strings and the like that may still be made.
+    bytes_left: usize,
+}
+
+impl Heap {
+    /// For a pickle of this many bytes.
+    pub(crate) fn new(pickle_len: usize) -> Heap {
+        let bytes_left = pickle_len.saturating_mul(4).saturating_add(1 << 20);
+        Heap { objects: vec![Object::None, Object::Bool(false), Object::Bool(true)], bytes_left }
+    }
+
+    pub(crate) fn add(&mut self, object: Object) -> Result<Id, FormatError> {
+        if self.objects.len() >= MAX_OBJECTS {
+            return Err(FormatError::Budget("number of objects"));
+        }
+        match &object {
+            Object::Str(it) => self.charge(it.len())?,
+            Object::Bytes(it) | Object::Long(it) => self.charge(it.len())?,
+            Object::Tensor(it) => self.charge(it.shape.len() * 16)?,
+            Object::Array(Some(it)) => self.charge(it.data.len())?,
+            _ => {}
+        }
+        self.objects.push(object);
+        Ok(self.objects.len() - 1)
+    }
+
+    pub(crate) fn get(&self, id: Id) -> &Object {
+        &self.objects[id]
+    }
+
+    pub(crate) fn get_mut(&mut self, id: Id) -> &mut Object {
+        &mut self.objects[id]
+    }
+
+    pub(crate) fn charge(&mut self, bytes: usize) -> Result<(), FormatError> {
+        let left = self.bytes_left.checked_sub(bytes);
+        self.bytes_left = left.ok_or(FormatError::Budget("length of strings"))?;
+        Ok(())
+    }
+
+    /// Copies what hangs on an object into a tree. A graph that is shared much is a bomb as a
+    /// tree, and one with a cycle has none: both run into a budget.
+    pub(crate) fn into_value(mut self, root: Id) -> Result<Value, FormatError> {
+        let mut nodes_left = MAX_OBJECTS;
+        self.value(root, 0, &mut nodes_left)
+    }
+
+    fn value(&mut self, id: Id, depth: usize, nodes: &mut usize) -> Result<Value, FormatError> {
+        if depth > MAX_DEPTH {
+            return Err(FormatError::Budget("depth of nesting"));
+        }
+        *nodes = nodes.checked_sub(1).ok_or(FormatError::Budget("number of values"))?;
+        Ok(match self.objects[id].clone() {
+            Object::None => Value::None,
+            Object::Bool(it) => Value::Bool(it),
+            Object::Int(it) => Value::Int(it),
+            Object::Float(it) => Value::Float(it),
+            Object::Long(it) => {
+                self.charge(it.len())?;
+                Value::Long(it)
+            }
+            Object::Str(it) => {
+                self.charge(it.len())?;
+                Value::Str(it)
+            }
+            Object::Bytes(it) => {
+                self.charge(it.len())?;
+                Value::Bytes(it)
+            }
+            Object::List(it) => Value::List(self.values(&it, depth, nodes)?),
+            Object::Tuple(it) => Value::Tuple(self.values(&it, depth, nodes)?),
+            Object::Set(it) => Value::Set(self.values(&it, depth, nodes)?),
+            Object::Dict(it) => self.dict(&it, depth, nodes)?,
+            Object::Tensor(it) => {
+                self.charge(it.shape.len() * 16)?;
+                Value::Tensor(it)
+            }
+            Object::Global(Global::TorchDtype(name, _)) => Value::Dtype(name.to_owned()),
+            Object::Array(Some(it)) => {
+                self.charge(it.data.len())?;
+                Value::Array(it)
+            }
+            Object::Array(None)
+            | Object::Global(_)
+            | Object::Storage { .. }
+            | Object::NumpyDtype(_) => {
+                return Err(FormatError::Instruction { at: 0, problem: "a part is left over" });
+            }
+        })
+    }
+
+    fn values(
+        &mut self,
+        ids: &[Id],
+        depth: usize,
+        nodes: &mut usize,
+    ) -> Result<Vec<Value>, FormatError> {
+        ids.iter().map(|&it| self.value(it, depth + 1, nodes)).collect()
+    }
+
+    fn dict(
+        &mut self,
+        entries: &[(Id, Id)],
+        depth: usize,
+        nodes: &mut usize,
+    ) -> Result<Value, FormatError> {
+        let mut seen = HashSet::new();
+        let mut dict = Vec::new();
+        for &(key, value) in entries {
+            let key = match self.value(key, depth + 1, nodes)? {
+                Value::Str(it) => Key::Str(it),
+                Value::Int(it) => Key::Int(it),
+                other => Key::Other(format!("{other:?}")),
+            };
+            // Python would keep the last one, and hide the others from the reader.
+            if !seen.insert(key.clone()) {
+                return Err(FormatError::DuplicateKey(match key {
+                    Key::Int(it) => it.to_string(),
+                    Key::Str(it) | Key::Other(it) => it,
+                }));
+            }
+            dict.push((key, self.value(value, depth + 1, nodes)?));
+        }
+        Ok(Value::Dict(dict))
+    }
+}
+
+pub(crate) const NONE: Id = 0;
+pub(crate) const FALSE: Id = 1;
+pub(crate) const TRUE: Id = 2;
+
+/// A model of 100,000 tensors has some two million.
+const MAX_OBJECTS: usize = 8 << 20;
+const MAX_DEPTH: usize = 100;
