@@ -6,6 +6,7 @@
     orders.json      permutations of torch.randperm, and transformers' grouping by length
     arguments.json   TrainingArguments.to_json_string() for several arguments
     floats.json      numbers as Python spells them in JSON
+    trainer_state.json   TrainerState.save_to_json(), with numbers that are not finite
 
 `--check` writes nothing and fails if a file would change.
 """
@@ -14,13 +15,15 @@ import hashlib
 import json
 import os
 import sys
+import tempfile
 from pathlib import Path
 
-os.environ["TRANSFORMERS_VERBOSITY"] = "critical"
+os.environ["TRANSFORMERS_VERBOSITY"] = "warning"
 
 import torch
 from transformers import TrainingArguments
 from transformers.optimization import get_scheduler
+from transformers.trainer_callback import TrainerControl, TrainerState
 from transformers.trainer_pt_utils import get_length_grouped_indices
 
 DATA = Path(__file__).parents[2] / "crates/pretrained-train/tests/data"
@@ -43,7 +46,7 @@ SCHEDULES = [
 
 ARGUMENTS = [
     {},
-    {"output_dir": "runs/a b", "learning_rate": 1e-3, "num_train_epochs": 2, "warmup_steps": 0.1, "save_strategy": "epoch",
+    {"output_dir": "runs/a b", "learning_rate": 1e-3, "num_train_epochs": 2.0, "warmup_steps": 0.1, "save_strategy": "epoch",
      "eval_strategy": "epoch", "load_best_model_at_end": True, "save_total_limit": 2},
     {"eval_strategy": "steps", "logging_steps": 7, "logging_first_step": True, "max_steps": 20, "seed": 7, "data_seed": 3,
      "lr_scheduler_type": "cosine_with_min_lr", "lr_scheduler_kwargs": {"min_lr": 1e-6}, "adam_beta2": 0.95,
@@ -94,6 +97,21 @@ def arguments(kwargs):
     return {"kwargs": kwargs, "json": TrainingArguments(**kwargs).to_json_string().split("\n")}
 
 
+def trainer_state():
+    state = TrainerState(
+        epoch=2.0, global_step=6, max_steps=9, logging_steps=2, eval_steps=3, save_steps=3, train_batch_size=2,
+        num_train_epochs=3, total_flos=16389120.0, best_metric=float("inf"), best_global_step=6,
+        best_model_checkpoint="runs/é/checkpoint-6", stateful_callbacks=[TrainerControl(should_save=True)],
+    )  # fmt: skip
+    state.log_history = [
+        {"loss": 4.1616010665893555, "grad_norm": 1.827370524406433, "learning_rate": 5e-05, "epoch": 2 / 3, "step": 2},
+        {"eval_loss": float("nan"), "eval_runtime": 0.004, "epoch": 1.0, "step": 3, "eval_ppl": 1e22},
+    ]
+    with tempfile.NamedTemporaryFile("r") as file:
+        state.save_to_json(file.name)
+        return file.read()
+
+
 def main():
     metrics = [3.0, 2.5, 2.4999, 2.6, 2.4, 2.4, 2.5, 2.3, 2.31, 2.32, 2.33, 2.34, 2.2, 2.21, 2.22, 2.23]
     files = {
@@ -110,11 +128,12 @@ def main():
             "grouped": [grouped(*it) for it in [(5, 42, 2), (100, 1, 4), (1003, 43, 8), (64, 2, 16)]],
         },
         "arguments.json": [arguments(it) for it in ARGUMENTS],
+        "trainer_state.json": trainer_state(),
         "floats.json": [[json.dumps(it), it] for it in FLOATS],
     }
     changed = []
     for name, document in files.items():
-        text = json.dumps(document, indent=1, sort_keys=True) + "\n"
+        text = document if isinstance(document, str) else json.dumps(document, indent=1, sort_keys=True) + "\n"
         path = DATA / name
         if not path.exists() or path.read_text() != text:
             changed.append(name)

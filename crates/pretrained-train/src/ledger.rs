@@ -15,6 +15,8 @@ pub(crate) struct Ledger {
     pub(crate) since_log: Losses,
     /// Losses of the whole run.
     pub(crate) total: Losses,
+    /// The last step's gradient norm and learning rate, for a log that is still to come.
+    pub(crate) last_step: Option<(f64, f64)>,
     /// Evaluations without a better metric.
     pub(crate) patience: u64,
     /// The part of the step in which the checkpoint was written.
@@ -57,6 +59,7 @@ impl Ledger {
         Ledger {
             since_log: Losses::default(),
             total: Losses::default(),
+            last_step: None,
             patience: 0,
             phase: Phase::Epoch,
             pending: Todo::default(),
@@ -72,6 +75,10 @@ impl Ledger {
             "version": 1,
             "loss_since_log": losses(&self.since_log),
             "loss_total": losses(&self.total),
+            "last_step": self.last_step.map(|(grad_norm, learning_rate)| json!({
+                "grad_norm": json::number(grad_norm),
+                "learning_rate": json::number(learning_rate),
+            })),
             "early_stopping_patience_counter": self.patience,
             "phase": match self.phase { Phase::Step => "step", Phase::Epoch => "epoch" },
             "pending": { "log": log, "evaluate": evaluate, "save": save },
@@ -93,6 +100,13 @@ impl Ledger {
             let (sum, steps) = (json::as_number(it.get("sum")?)?, it.get("steps")?.as_u64()?);
             Some(Losses { sum, steps })
         };
+        let last_step = match document.get("last_step")? {
+            Value::Null => None,
+            it => {
+                let number = |name: &str| json::as_number(it.get(name)?);
+                Some((number("grad_norm")?, number("learning_rate")?))
+            }
+        };
         let pending = document.get("pending")?;
         let flag = |name: &str| pending.get(name)?.as_bool();
         let before = document.get("facts")?.as_object()?;
@@ -108,6 +122,7 @@ impl Ledger {
         *self = Ledger {
             since_log: losses("loss_since_log")?,
             total: losses("loss_total")?,
+            last_step,
             patience: document.get("early_stopping_patience_counter")?.as_u64()?,
             phase: match document.get("phase")?.as_str()? {
                 "step" => Phase::Step,

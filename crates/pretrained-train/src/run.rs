@@ -4,7 +4,7 @@ use pretrained_checkpoint::{Checkpoints, Retention};
 
 use crate::{
     Action, Dims, Error, Event, LogEntry, Plateau, SaveStrategy, Saved, Schedule, SchedulerType,
-    StepReport, Stepped, Task, TrainerState, TrainingArguments,
+    StepReport, Task, TrainerState, TrainingArguments,
     args::CountTokens,
     ledger::{Ledger, Losses, Phase},
     plan::{Plan, Todo},
@@ -29,7 +29,6 @@ pub(crate) struct Run<'scope, 'env, T: Task, F> {
     pub(crate) plateau: Option<Plateau>,
     /// What the watcher has asked for since the last step.
     pub(crate) action: Action,
-    last_step: Option<(Stepped, f64)>,
     pub(crate) last_saved: Option<u64>,
 
     pub(crate) started: Instant,
@@ -62,7 +61,6 @@ impl<'scope, 'env, T: Task, A: Into<Action>, F: FnMut(&Event<'_>) -> A> Run<'sco
             plateau: if is_plateau { Some(Plateau::new(args)?) } else { None },
             plan,
             action: Action::CONTINUE,
-            last_step: None,
             last_saved: None,
             started: Instant::now(),
             first_step: 0,
@@ -112,7 +110,7 @@ impl<'scope, 'env, T: Task, A: Into<Action>, F: FnMut(&Event<'_>) -> A> Run<'sco
         let stepped = stepped.map_err(|source| Error::Step { step: step + 1, source })?;
 
         self.add_loss(stepped.loss);
-        self.last_step = Some((stepped, learning_rate));
+        self.ledger.last_step = Some((stepped.grad_norm, learning_rate));
         self.state.global_step = step + 1;
         self.state.epoch = self.plan.epoch(step + 1);
         self.state.total_flos += stepped.flos;
@@ -206,8 +204,8 @@ impl<'scope, 'env, T: Task, A: Into<Action>, F: FnMut(&Event<'_>) -> A> Run<'sco
         }
         let mut entry = LogEntry::default();
         entry.insert("loss", since_log.mean());
-        if let Some((stepped, learning_rate)) = self.last_step {
-            entry.insert("grad_norm", stepped.grad_norm);
+        if let Some((grad_norm, learning_rate)) = self.ledger.last_step {
+            entry.insert("grad_norm", grad_norm);
             entry.insert("learning_rate", learning_rate);
         }
         if self.args.include_num_input_tokens_seen != CountTokens::No {

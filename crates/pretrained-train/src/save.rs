@@ -12,8 +12,11 @@ use crate::{Saved, Task, WriteError, error::Error};
 pub(crate) struct Saver<'scope, 'env, E: std::error::Error + Send + 'static> {
     scope: &'scope Scope<'scope, 'env>,
     checkpoints: &'env Checkpoints,
-    in_flight: Option<(u64, Duration, ScopedJoinHandle<'scope, Result<Published, Error<E>>>)>,
+    in_flight: Option<InFlight<'scope, E>>,
 }
+
+/// A save behind the steps: its step, how long training stood still for it, and its thread.
+type InFlight<'scope, E> = (u64, Duration, ScopedJoinHandle<'scope, Result<Published, Error<E>>>);
 
 /// What is written into a checkpoint besides the task's own files.
 pub(crate) struct Files(pub(crate) Vec<(&'static str, String)>);

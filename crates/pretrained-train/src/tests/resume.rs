@@ -1,0 +1,311 @@
+//! Runs that are interrupted and go on.
+
+use std::{fs, path::Path};
+
+use super::toy::{Crash, Toy, args, dims, log, run, steps_on_disk, watch};
+use crate::{Action, Ended, Event, Resume, TrainingArguments, train};
+
+/// Interrupts the run at every place where it can be, resumes, and compares with one that ran
+/// through: weights, log, and what is on the disk.
+#[track_caller]
+fn check_exact(options: &[(&str, &str)], is_async: bool) {
+    let args = args(options);
+    let toy = || Toy { is_async, ..Toy::default() };
+    let straight_dir = tempfile::tempdir().expect("temp dir");
+    let mut straight = toy();
+    let outcome = run(straight_dir.path(), &mut straight, &args, Resume::No).expect("finishes");
+
+    let steps = (0..9).map(Crash::Step);
+    let saves = (0..5).map(Crash::Save);
+    let crashes = steps.chain(saves).chain((0..5).map(Crash::Evaluation));
+    for crash in crashes {
+        let dir = tempfile::tempdir().expect("temp dir");
+        let mut doomed = Toy { crash: Some(crash), ..toy() };
+        let first = run(dir.path(), &mut doomed, &args, Resume::No);
+        let mut resumed = toy();
+        let resumed_outcome = match first {
+            // The run has no such place.
+            Ok(_) => continue,
+            Err(_) if steps_on_disk(dir.path()).is_empty() => {
+                run(dir.path(), &mut resumed, &args, Resume::No)
+            }
+            Err(_) => run(dir.path(), &mut resumed, &args, Resume::Latest),
+        };
+        let resumed_outcome = resumed_outcome.expect("resumes");
+        assert_eq!(resumed.x.to_bits(), straight.x.to_bits(), "{crash:?}");
+        assert_eq!(log(&resumed_outcome.state), log(&outcome.state), "{crash:?}");
+        assert_eq!(resumed_outcome.ended, outcome.ended);
+        check_same_files(straight_dir.path(), dir.path());
+    }
+}
+
+/// Same checkpoints, same bytes in them but for measured times.
+#[track_caller]
+fn check_same_files(a: &Path, b: &Path) {
+    assert_eq!(steps_on_disk(a), steps_on_disk(b));
+    for step in steps_on_disk(a) {
+        let name = format!("checkpoint-{step}");
+        let file = |dir: &Path, file: &str| {
+            let text = fs::read(dir.join(&name).join(file)).expect("there");
+            let text = String::from_utf8_lossy(&text).replace(&dir.display().to_string(), "RUN");
+            let is_timed = |it: &&str| it.contains("_runtime") || it.contains("_per_second");
+            text.lines().filter(|it| !is_timed(it)).collect::<Vec<_>>().join("\n")
+        };
+        for name in ["state", "trainer_state.json", "resume.json", "training_args.json"] {
+            assert_eq!(file(a, name), file(b, name), "checkpoint-{step}/{name}");
+        }
+    }
+}
+
+#[test]
+fn interrupted_anywhere_and_resumed_equals_straight() {
+    for is_async in [false, true] {
+        check_exact(&[("save_steps", "2")], is_async);
+        check_exact(&[("save_steps", "1"), ("save_total_limit", "2")], is_async);
+        check_exact(
+            &[
+                ("save_steps", "4"),
+                ("logging_steps", "3"),
+                ("eval_strategy", "steps"),
+                ("eval_steps", "2"),
+            ],
+            is_async,
+        );
+        check_exact(
+            &[("save_steps", "3"), ("eval_strategy", "epoch"), ("logging_strategy", "epoch")],
+            is_async,
+        );
+        check_exact(
+            &[
+                ("save_strategy", "best"),
+                ("eval_strategy", "steps"),
+                ("eval_steps", "1"),
+                ("metric_for_best_model", "loss"),
+                ("logging_steps", "5"),
+            ],
+            is_async,
+        );
+        check_exact(
+            &[
+                ("save_strategy", "epoch"),
+                ("eval_strategy", "epoch"),
+                ("load_best_model_at_end", "true"),
+                ("lr_scheduler_type", "reduce_lr_on_plateau"),
+                ("lr_scheduler_kwargs", "{\"patience\": 0, \"threshold\": 0.5}"),
+                ("save_total_limit", "1"),
+            ],
+            is_async,
+        );
+        check_exact(
+            &[
+                ("save_steps", "1"),
+                ("eval_strategy", "steps"),
+                ("eval_steps", "1"),
+                ("early_stopping_patience", "2"),
+                ("early_stopping_threshold", "0.4"),
+                ("logging_steps", "4"),
+            ],
+            is_async,
+        );
+    }
+}
+
+#[track_caller]
+fn check_asked_to_terminate(options: &[(&str, &str)]) {
+    let args = args(options);
+    let straight_dir = tempfile::tempdir().expect("temp dir");
+    let mut straight = Toy::default();
+    let outcome = run(straight_dir.path(), &mut straight, &args, Resume::No).expect("finishes");
+
+    for at in 1..=9 {
+        let dir = tempfile::tempdir().expect("temp dir");
+        let n_evaluated = std::cell::Cell::new(0);
+        let interrupted = watch(dir.path(), &mut Toy::default(), &args, Resume::No, |event| {
+            match event {
+                Event::Stepped(it) if it.step == at => return Action::SAVE_AND_STOP,
+                Event::Evaluated(it) if it.step() == at => n_evaluated.set(1),
+                _ => {}
+            }
+            Action::CONTINUE
+        });
+        let interrupted = interrupted.expect("stops");
+        assert_eq!((interrupted.ended, interrupted.state.global_step), (Ended::Interrupted, at));
+        assert_eq!(n_evaluated.get(), 0, "an evaluation may take longer than there is time");
+        assert!(steps_on_disk(dir.path()).contains(&at));
+
+        let mut resumed = Toy::default();
+        let resumed_outcome =
+            run(dir.path(), &mut resumed, &args, Resume::Latest).expect("resumes");
+        assert_eq!(resumed.x.to_bits(), straight.x.to_bits(), "interrupted after step {at}");
+        assert_eq!(log(&resumed_outcome.state), log(&outcome.state), "interrupted after step {at}");
+        assert_eq!(resumed_outcome.state.best_global_step, outcome.state.best_global_step);
+    }
+}
+
+#[test]
+fn asked_to_terminate_and_resumed_equals_straight() {
+    check_asked_to_terminate(&[("save_steps", "4")]);
+    check_asked_to_terminate(&[
+        ("eval_strategy", "epoch"),
+        ("save_strategy", "epoch"),
+        ("logging_strategy", "epoch"),
+        ("metric_for_best_model", "loss"),
+    ]);
+    check_asked_to_terminate(&[
+        ("eval_strategy", "steps"),
+        ("save_strategy", "no"),
+        ("logging_steps", "3"),
+    ]);
+}
+
+#[test]
+fn checkpoints_without_resume_are_an_error() {
+    let dir = tempfile::tempdir().expect("temp dir");
+    let args = args(&[("save_steps", "4")]);
+    run(dir.path(), &mut Toy::default(), &args, Resume::No).expect("finishes");
+    let error = run(dir.path(), &mut Toy::default(), &args, Resume::No).expect_err("refused");
+    let root = dir.path().display();
+    assert_eq!(
+        error.to_string(),
+        format!(
+            "{root} has checkpoints already (the newest is checkpoint-9): resume the run, or choose \
+             another output directory"
+        )
+    );
+    // An older one of the same run would run into the newer ones.
+    let older = Resume::From(dir.path().join("checkpoint-4"));
+    let error = run(dir.path(), &mut Toy::default(), &args, older).expect_err("refused");
+    assert!(error.to_string().contains("has checkpoints already"), "{error}");
+    assert_eq!(steps_on_disk(dir.path()), [4, 8, 9]);
+}
+
+#[test]
+fn nothing_to_resume_from() {
+    let dir = tempfile::tempdir().expect("temp dir");
+    let error =
+        run(dir.path(), &mut Toy::default(), &args(&[]), Resume::Latest).expect_err("refused");
+    assert_eq!(
+        error.to_string(),
+        format!("{} has no checkpoint to resume from", dir.path().display())
+    );
+}
+
+#[test]
+fn a_finished_run_resumes_to_its_end() {
+    let dir = tempfile::tempdir().expect("temp dir");
+    let args = args(&[("save_steps", "4")]);
+    let mut straight = Toy::default();
+    let first = run(dir.path(), &mut straight, &args, Resume::No).expect("finishes");
+    let mut again = Toy::default();
+    let second = run(dir.path(), &mut again, &args, Resume::Latest).expect("finishes");
+    assert_eq!(again.x, straight.x);
+    assert_eq!(log(&second.state), log(&first.state));
+}
+
+#[test]
+fn goes_on_from_another_directory() {
+    let (old, new) =
+        (tempfile::tempdir().expect("temp dir"), tempfile::tempdir().expect("temp dir"));
+    let args = args(&[("save_steps", "4")]);
+    let mut straight = Toy::default();
+    run(old.path(), &mut straight, &args, Resume::No).expect("finishes");
+    let mut moved = Toy::default();
+    let from = Resume::From(old.path().join("checkpoint-4"));
+    run(new.path(), &mut moved, &args, from).expect("finishes");
+    assert_eq!(moved.x.to_bits(), straight.x.to_bits());
+    assert_eq!(steps_on_disk(new.path()), [8, 9]);
+}
+
+/// Damages the newest checkpoint and resumes; returns what was said about it.
+fn resume_damaged(damage: impl Fn(&Path)) -> Vec<String> {
+    let dir = tempfile::tempdir().expect("temp dir");
+    let args = args(&[("save_steps", "4")]);
+    let mut straight = Toy::default();
+    run(dir.path(), &mut straight, &args, Resume::No).expect("finishes");
+    damage(&dir.path().join("checkpoint-9"));
+
+    let mut said = Vec::new();
+    let mut resumed = Toy::default();
+    let outcome = watch(dir.path(), &mut resumed, &args, Resume::Latest, |event| {
+        if let Event::PassedOver(it) = event {
+            said.push(format!("{}: {:?}", it.checkpoint.step, it.reason));
+        }
+        Action::CONTINUE
+    });
+    outcome.expect("resumes");
+    assert_eq!(resumed.x.to_bits(), straight.x.to_bits());
+    assert_eq!(steps_on_disk(dir.path()), [4, 8, 9]);
+    // Nothing was deleted.
+    let entries = fs::read_dir(dir.path()).expect("list").filter_map(Result::ok);
+    let aside = entries.filter(|it| it.file_name().to_string_lossy().starts_with("set-aside"));
+    assert_eq!(aside.count(), 1);
+    said
+}
+
+#[test]
+fn a_damaged_checkpoint_is_passed_over() {
+    let said = resume_damaged(|path| fs::write(path.join("state"), [0; 16]).expect("write"));
+    assert_eq!(said.len(), 1, "{said:?}");
+    assert!(said[0].starts_with("9: Damaged"), "{said:?}");
+    let said =
+        resume_damaged(|path| fs::remove_file(path.join("trainer_state.json")).expect("remove"));
+    assert!(said[0].starts_with("9: Damaged"), "{said:?}");
+}
+
+#[test]
+fn a_checkpoint_of_something_else_is_passed_over() {
+    let said = resume_damaged(|path| {
+        // Whole, but of a model that the task does not know.
+        fs::remove_file(path.join("manifest.json")).expect("remove");
+        fs::write(path.join("state"), [0; 3]).expect("write");
+    });
+    assert_eq!(said.len(), 1, "{said:?}");
+}
+
+#[test]
+fn what_has_changed_is_told() {
+    let dir = tempfile::tempdir().expect("temp dir");
+    run(dir.path(), &mut Toy::default(), &args(&[("max_steps", "4")]), Resume::No)
+        .expect("finishes");
+    let mut told = Vec::new();
+    let mut changed = dims();
+    changed.identity.insert("data".to_owned(), "abc".to_owned());
+    changed.examples = 12;
+    let options = args(&[("max_steps", "6"), ("seed", "7"), ("logging_steps", "1")]);
+    let checkpoints = pretrained_checkpoint::Checkpoints::open(dir.path()).expect("open");
+    train(&mut Toy::default(), &options, &changed, &checkpoints, Resume::Latest, |event| {
+        if let Event::NotExact(differences) = event {
+            told.extend(differences.iter().map(ToString::to_string));
+        }
+    })
+    .expect("finishes");
+    assert_eq!(
+        told,
+        [
+            "data_seed was 42 and is 7",
+            "max_steps was 4 and is 6",
+            "number of examples was 11 and is 12",
+            "seed was 42 and is 7"
+        ]
+    );
+}
+
+#[test]
+fn a_checkpoint_of_hugging_face_goes_on() {
+    let dir = tempfile::tempdir().expect("temp dir");
+    let args: TrainingArguments =
+        args(&[("save_steps", "4"), ("early_stopping_patience", "3"), ("eval_strategy", "steps")]);
+    let mut straight = Toy::default();
+    run(dir.path(), &mut straight, &args, Resume::No).expect("finishes");
+    // What their Trainer leaves: no manifest, and no file of ours.
+    let theirs = dir.path().join("theirs");
+    fs::create_dir(&theirs).expect("create");
+    for name in ["state", "trainer_state.json"] {
+        fs::copy(dir.path().join("checkpoint-4").join(name), theirs.join(name)).expect("copy");
+    }
+    let new = tempfile::tempdir().expect("temp dir");
+    let mut resumed = Toy::default();
+    let outcome = run(new.path(), &mut resumed, &args, Resume::From(theirs)).expect("finishes");
+    assert_eq!(resumed.x.to_bits(), straight.x.to_bits());
+    assert_eq!(outcome.state.global_step, 9);
+}
