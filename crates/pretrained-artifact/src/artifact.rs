@@ -7,6 +7,7 @@ use pretrained_safetensors::Strictness;
 use crate::{
     CONFIG, Error, GENERATION_CONFIG, MODEL, Missing, PICKLE, Warning, Weights, cache,
     dir::ModelDir,
+    error::Failures,
     files::{self, WeightFiles},
 };
 
@@ -100,7 +101,13 @@ pub(crate) fn read_config(dir: &ModelDir) -> Result<Config, Error> {
     Config::parse(&json).map_err(|source| Error::Config { path, source })
 }
 
-fn read_generation_config(dir: &ModelDir) -> Result<Option<GenerationConfig>, Error> {
+/// A small file as it is, under its name.
+pub(crate) fn read_text(dir: &ModelDir, name: &str) -> Result<Option<(String, Vec<u8>)>, Error> {
+    let text = dir.read_to_string(name, CONFIG_LIMIT)?;
+    Ok(text.map(|it| (name.to_owned(), it.into_bytes())))
+}
+
+pub(crate) fn read_generation_config(dir: &ModelDir) -> Result<Option<GenerationConfig>, Error> {
     let Some(json) = dir.read_to_string(GENERATION_CONFIG, CONFIG_LIMIT)? else { return Ok(None) };
     let path = dir.path().join(GENERATION_CONFIG);
     let config = GenerationConfig::parse(&json);
@@ -111,7 +118,7 @@ pub(crate) fn open_weights(
     dir: &ModelDir,
     config: &Config,
     options: &OpenOptions,
-) -> Result<(Weights, Vec<Warning>), Error> {
+) -> Result<(Weights, Vec<Warning>), Failures> {
     let names = dir.names()?;
     let variant = options.variant.as_deref();
     let named = config.get("transformers_weights").and_then(|it| it.as_str());

@@ -25,6 +25,23 @@ pub enum Error {
     Tokenizer(#[from] pretrained_tokenizer::Error),
 }
 
+/// All that went wrong with files that were opened at the same time. Never empty.
+#[derive(Debug)]
+pub(crate) struct Failures(pub(crate) Vec<Error>);
+
+impl From<Error> for Failures {
+    fn from(error: Error) -> Failures {
+        Failures(vec![error])
+    }
+}
+
+impl From<Failures> for Error {
+    /// The first of them, for callers that need all files anyway.
+    fn from(Failures(mut errors): Failures) -> Error {
+        errors.swap_remove(0)
+    }
+}
+
 /// What a directory lacks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -57,6 +74,9 @@ pub enum Refusal {
     NotARegularFile,
     LinkOut { target: PathBuf },
     TooLarge { limit: u64 },
+    SourceIsDestination,
+    NotNamedSafetensors,
+    FileOverShardSize { limit: u64 },
 }
 
 /// An index and its shards disagree.
@@ -124,6 +144,17 @@ impl fmt::Display for Refusal {
             Refusal::TooLarge { limit } => {
                 write!(f, "refused: this file is over the limit of {limit} bytes for its kind")
             }
+            Refusal::SourceIsDestination => {
+                f.write_str("refused: this is the source as well; name another destination")
+            }
+            Refusal::NotNamedSafetensors => f.write_str(
+                "refused: a single file is converted into a single file; name it *.safetensors",
+            ),
+            Refusal::FileOverShardSize { limit } => write!(
+                f,
+                "refused: a single file cannot be cut into shards of {limit} bytes; convert the \
+                 model directory, or allow more"
+            ),
         }
     }
 }

@@ -124,7 +124,7 @@ pub(crate) struct Plan {
     /// Names and contents of the small ones.
     pub(crate) texts: Vec<(String, Vec<u8>)>,
     pub(crate) tokenizer: Option<TokenizerFiles>,
-    weights: Vec<(String, Layout)>,
+    pub(crate) weights: Vec<(String, Layout)>,
     variant: Option<String>,
 }
 
@@ -151,7 +151,7 @@ impl Plan {
             let path = dir.join(&single);
             Error::Safetensors(pretrained_safetensors::Error::Format { path, source })
         };
-        let metadata = Metadata::from([("format".to_owned(), "pt".to_owned())]);
+        let metadata = Metadata::from([FORMAT.map(str::to_owned).into()]);
         let mut layouts =
             Layout::shards(tensors, options.max_shard_size, &metadata).map_err(error)?;
         let mut texts = Vec::new();
@@ -205,3 +205,6 @@ impl Contents<'_> {
         Ok(plan)
     }
 }
+
+/// What transformers writes into a file's metadata, and older versions of it ask for.
+pub(crate) const FORMAT: [&str; 2] = ["format", "pt"];

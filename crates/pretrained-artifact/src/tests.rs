@@ -1,6 +1,7 @@
 //! Directories that someone else wrote, directories that we wrote, and what must not be opened.
 
 mod cache;
+mod converting;
 mod hostile;
 mod layouts;
 mod saving;

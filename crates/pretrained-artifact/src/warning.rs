@@ -23,6 +23,16 @@ pub enum Warning {
         file: String,
         problem: FormatError,
     },
+    /// Stored under two names, and the same.
+    TiedTwice {
+        source: String,
+        target: String,
+    },
+    /// Stored under two names, and not the same, though the config ties them.
+    TiedDifferent {
+        source: String,
+        target: String,
+    },
     TotalSize {
         index: String,
         claimed: u64,
@@ -48,6 +58,14 @@ impl fmt::Display for Warning {
                 }
             },
             Warning::Tolerated { file, problem } => write!(f, "{file}: {problem}"),
+            Warning::TiedTwice { source, target } => {
+                write!(f, "`{target}` is stored beside `{source}`, which it is tied and equal to")
+            }
+            Warning::TiedDifferent { source, target } => write!(
+                f,
+                "`{target}` differs from `{source}`, though the config ties the two: they are not \
+                 tied; set tie_word_embeddings to false if that is meant"
+            ),
             Warning::TotalSize { index, claimed, found } => {
                 write!(f, "{index} says that all tensors take {claimed} bytes, they take {found}")
             }

@@ -50,7 +50,7 @@ impl WeightFile {
         let tensors = match is_safetensors(&file, path)? {
             true => Tensors::Safetensors(TensorFile::from_file(file, path, strictness)?),
             false => {
-                let file = PickleFile::open(path)?;
+                let file = PickleFile::from_file(file, path)?;
                 let tensors = file.tensors().map(|(name, it)| (name.to_owned(), it.clone()));
                 let by_name = tensors.collect();
                 Tensors::Pickle { file, by_name }
@@ -153,9 +153,8 @@ impl WeightFile {
                 if bytes.len() != buffer.len() {
                     let (expected, len) = (bytes.len(), buffer.len());
                     let tensor = name.to_owned();
-                    return Err(
-                        pretrained_pickle::Error::BufferSize { tensor, expected, len }.into()
-                    );
+                    let error = pretrained_safetensors::Error::BufferSize { tensor, expected, len };
+                    return Err(error.into());
                 }
                 buffer.copy_from_slice(&bytes);
                 Ok(true)

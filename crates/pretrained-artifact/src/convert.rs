@@ -1,0 +1,164 @@
+use std::{
+    collections::BTreeMap,
+    fs::{self, File},
+    io,
+    path::{Path, PathBuf},
+};
+
+use pretrained_fs::{NewFile, StagedSet};
+use pretrained_safetensors::{Dtype, Layout, Metadata};
+use pretrained_tokenizer::TokenizerFiles;
+use rayon::prelude::*;
+
+use crate::{
+    CONFIG, Error, GENERATION_CONFIG, OpenOptions, Refusal, SaveOptions, Strictness, Warning,
+    Weights, artifact, cache,
+    dir::io_error,
+    save::{FORMAT, Plan, save_with},
+    stream::Stream,
+    tied,
+};
+
+/// How to convert.
+#[derive(Debug, Clone, Default)]
+pub struct ConvertOptions {
+    /// Converts the floating-point tensors to this type. The others stay as they are.
+    pub dtype: Option<Dtype>,
+    /// How to cut the result into files, and under which variant to read and to save.
+    pub save: SaveOptions,
+}
+
+/// What was converted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Converted {
+    /// The files of weights that were written, and the bytes of each.
+    pub files: Vec<(PathBuf, u64)>,
+    /// Number of tensors in them.
+    pub tensors: usize,
+    /// Number of tensors that were cast to another type.
+    pub cast: usize,
+    /// Names that are not stored, and the one that each of them is stored under.
+    pub tied: BTreeMap<String, String>,
+    /// What was odd about the source.
+    pub warnings: Vec<Warning>,
+}
+
+/// Writes weights anew as safetensors: a model directory into another one, with its config and
+/// tokenizer, or a single file into a `.safetensors` file.
+///
+/// Tensors are streamed: memory does not grow with the model, except by those few tensors that a
+/// pickle holds transposed or otherwise not in one piece. What is at the destination is replaced
+/// as a whole, or not at all.
+pub fn convert(
+    source: impl AsRef<Path>,
+    dest: impl AsRef<Path>,
+    options: &ConvertOptions,
+) -> Result<Converted, Error> {
+    let (source, dest) = (cache::resolve(source.as_ref())?, dest.as_ref());
+    let same = |a: PathBuf| fs::canonicalize(dest).is_ok_and(|b| a == b);
+    if fs::canonicalize(&source).is_ok_and(same) {
+        let reason = Refusal::SourceIsDestination;
+        return Err(Error::Refused { path: dest.to_owned(), reason });
+    }
+    match source.is_dir() {
+        true => convert_dir(&source, dest, options),
+        false => convert_file(&source, dest, options),
+    }
+}
+
+fn convert_dir(source: &Path, dest: &Path, options: &ConvertOptions) -> Result<Converted, Error> {
+    let (dir, _unchanged) = artifact::open_dir(source)?;
+    let mut config = artifact::read_config(&dir)?;
+    let open = OpenOptions { variant: options.save.variant.clone(), ..OpenOptions::default() };
+    let (weights, mut warnings) = artifact::open_weights(&dir, &config, &open)?;
+    let untied = tied::untie(&weights, Some(&config))?;
+    verify_checksums(&weights)?;
+
+    let stream = Stream::new(&weights, &untied.dropped, options.dtype);
+    let (specs, parameters) = (stream.specs(), stream.elements());
+    let mut plan = Plan::weights(dest, specs, Some(parameters), &options.save)?;
+    if let Some(name) = options.dtype.and_then(config_name) {
+        config.remove("torch_dtype");
+        config.set("dtype", name);
+        plan.texts.push((CONFIG.to_owned(), config.to_json().into_bytes()));
+    } else {
+        plan.texts.extend(artifact::read_text(&dir, CONFIG)?);
+    }
+    plan.texts.extend(artifact::read_text(&dir, GENERATION_CONFIG)?);
+    plan.tokenizer = Some(TokenizerFiles::read(dir.path())?);
+    save_with(dest, &plan, |layout, file| layout.write_pieces(file, stream.fill()))?;
+
+    warnings.extend(untied.warnings);
+    let files = plan.weights.iter().map(|(name, it)| (dest.join(name), it.file_len())).collect();
+    Ok(stream.converted(files, untied.dropped, warnings))
+}
+
+fn convert_file(source: &Path, dest: &Path, options: &ConvertOptions) -> Result<Converted, Error> {
+    let refused = |reason| Err(Error::Refused { path: dest.to_owned(), reason });
+    if dest.extension().is_none_or(|it| it != "safetensors") {
+        return refused(Refusal::NotNamedSafetensors);
+    }
+    let weights = Weights::open_file(source, Strictness::Strict)?;
+    let untied = tied::untie(&weights, None)?;
+    verify_checksums(&weights)?;
+
+    let stream = Stream::new(&weights, &untied.dropped, options.dtype);
+    let mut metadata = Metadata::from([FORMAT.map(str::to_owned).into()]);
+    // Without a config, this is how the `safetensors` package tells its `load_model` of tied names.
+    metadata.extend(untied.dropped.clone());
+    let layout = Layout::new(stream.specs(), &metadata).map_err(|source| {
+        pretrained_safetensors::Error::Format { path: dest.to_owned(), source }
+    })?;
+    if layout.data_len() as u64 > options.save.max_shard_size {
+        let limit = options.save.max_shard_size;
+        return refused(Refusal::FileOverShardSize { limit });
+    }
+    write_file(dest, &layout, |file| layout.write_pieces(file, stream.fill()))?;
+    let files = vec![(dest.to_owned(), layout.file_len())];
+    Ok(stream.converted(files, untied.dropped, untied.warnings))
+}
+
+/// Replaces one file as a whole.
+fn write_file(
+    dest: &Path,
+    layout: &Layout,
+    write: impl Fn(&File) -> io::Result<()>,
+) -> Result<(), Error> {
+    let parent = dest.parent().filter(|it| *it != Path::new("")).unwrap_or(Path::new("."));
+    let name = dest.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let staged = StagedSet::create(parent, {
+        let name = name.clone();
+        move |it| it == name
+    })?;
+    let file = NewFile::create(&staged.path().join(&name))?;
+    file.allocate(layout.file_len())?;
+    write(file.file()).map_err(|e| io_error("write", dest, e))?;
+    Ok(staged.publish()?)
+}
+
+/// Checks what a file says of its data before any of it is passed on.
+fn verify_checksums(weights: &Weights) -> Result<(), Error> {
+    weights.files().par_iter().try_for_each(|it| it.verify_checksums())
+}
+
+/// A floating-point type, as `dtype` in a config spells it.
+fn config_name(dtype: Dtype) -> Option<&'static str> {
+    match dtype {
+        Dtype::F16 => Some("float16"),
+        Dtype::BF16 => Some("bfloat16"),
+        Dtype::F32 => Some("float32"),
+        Dtype::F64 => Some("float64"),
+        _ => None,
+    }
+}
+
+/// Reads a floating-point type as people write it: `bf16`, `bfloat16`, `half`, `F32`.
+pub fn parse_float_dtype(text: &str) -> Option<Dtype> {
+    match text.to_ascii_lowercase().as_str() {
+        "f16" | "fp16" | "float16" | "half" => Some(Dtype::F16),
+        "bf16" | "bfloat16" => Some(Dtype::BF16),
+        "f32" | "fp32" | "float32" | "float" => Some(Dtype::F32),
+        "f64" | "fp64" | "float64" | "double" => Some(Dtype::F64),
+        _ => None,
+    }
+}

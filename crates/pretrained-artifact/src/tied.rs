@@ -1,0 +1,132 @@
+//! Tied weights: one tensor that a model uses under two names. It is stored once, under the name
+//! of the source, which for every family is the input embedding.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use pretrained_config::Config;
+use rayon::prelude::*;
+
+use crate::{Error, Warning, Weights, pieces};
+
+/// What weights have of a tensor that is used under two names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tie {
+    /// Stored once, under the source's name, as it should be.
+    SourceOnly,
+    /// Stored once, under the target's name. Used for both, as transformers does.
+    TargetOnly,
+    /// Stored twice. Used as one.
+    Equal,
+    /// Stored twice, and not the same: the two cannot be tied, whatever the config says.
+    Different,
+    /// Not stored.
+    Neither,
+}
+
+impl Weights {
+    /// Looks at a tensor that a model uses both as `source` (the input embedding) and as `target`
+    /// (the output layer). Reads the two only if both are stored.
+    pub fn tie(&self, source: &str, target: &str) -> Result<Tie, Error> {
+        match (self.info(source), self.info(target)) {
+            (Some(_), None) => Ok(Tie::SourceOnly),
+            (None, Some(_)) => Ok(Tie::TargetOnly),
+            (None, None) => Ok(Tie::Neither),
+            (Some(a), Some(b)) if a != b => Ok(Tie::Different),
+            (Some(_), Some(_)) if self.are_equal(source, target)? => Ok(Tie::Equal),
+            (Some(_), Some(_)) => Ok(Tie::Different),
+        }
+    }
+
+    /// Whether two tensors of the same length have the same bytes. Stops at a difference.
+    fn are_equal(&self, a: &str, b: &str) -> Result<bool, Error> {
+        let (Some(at_a), Some(at_b)) = (self.location(a), self.location(b)) else {
+            return Ok(self.read_tensor(a)? == self.read_tensor(b)?);
+        };
+        let starts: Vec<u64> = (0..at_a.len.max(at_b.len)).step_by(pieces::LEN).collect();
+        let same = starts.par_iter().map(|&start| {
+            let len = pieces::LEN.min((at_a.len - start) as usize);
+            let (mut bytes_a, mut bytes_b) = (vec![0; len], vec![0; len]);
+            at_a.read_at(start, &mut bytes_a)?;
+            at_b.read_at(start, &mut bytes_b)?;
+            Ok(bytes_a == bytes_b)
+        });
+        let differ = same.find_any(|it: &Result<bool, Error>| !matches!(it, Ok(true)));
+        differ.unwrap_or(Ok(true))
+    }
+}
+
+/// Which tensors to store when weights are written again.
+#[derive(Debug, Default)]
+pub(crate) struct Untied {
+    /// Names that are not stored, and the one each of them is stored under.
+    pub(crate) dropped: BTreeMap<String, String>,
+    pub(crate) warnings: Vec<Warning>,
+}
+
+/// Decides which of several names of one tensor is stored.
+///
+/// A name is dropped only when whoever loads the result will find the tensor by the source's: when
+/// the config ties the two, or when there is no config to say that it does not. What is shared in
+/// any other way is stored under every name, which is right for every reader.
+pub(crate) fn untie(weights: &Weights, config: Option<&Config>) -> Result<Untied, Error> {
+    let mut untied = Untied::default();
+    let ties = config.is_none_or(is_tied);
+    if !ties {
+        return Ok(untied);
+    }
+    for group in weights.files().iter().flat_map(|it| it.aliases()) {
+        let (targets, sources): (Vec<&str>, Vec<&str>) =
+            group.into_iter().partition(|it| TARGETS.contains(it));
+        if let [source] = sources.as_slice() {
+            let dropped = targets.into_iter().map(|it| (it.to_owned(), (*source).to_owned()));
+            untied.dropped.extend(dropped);
+        }
+    }
+
+    // A file that cannot share memory may still have the same tensor twice.
+    let names: BTreeSet<&str> = weights.names().collect();
+    for &(source, target) in PAIRS.iter().filter(|_| config.is_some()) {
+        if untied.dropped.contains_key(target) || !names.contains(source) {
+            continue;
+        }
+        let (source, target) = (source.to_owned(), target.to_owned());
+        match weights.tie(&source, &target)? {
+            Tie::Equal => {
+                let warning = Warning::TiedTwice { source: source.clone(), target: target.clone() };
+                untied.warnings.push(warning);
+                untied.dropped.insert(target, source);
+            }
+            Tie::Different => untied.warnings.push(Warning::TiedDifferent { source, target }),
+            Tie::SourceOnly | Tie::TargetOnly | Tie::Neither => {}
+        }
+    }
+    Ok(untied)
+}
+
+/// Whether the config ties the embeddings, by itself or by its family's default.
+pub(crate) fn is_tied(config: &Config) -> bool {
+    let says = |it: &Config| it.get(TIE).and_then(|it| it.as_bool());
+    // A family that is not known has no default that is known: then nothing is dropped.
+    says(config).or_else(|| says(&config.normalized().ok()?)).unwrap_or(false)
+}
+
+const TIE: &str = "tie_word_embeddings";
+
+/// What a model shares between input and output: source and target.
+const PAIRS: [(&str, &str); 7] = [
+    ("model.embed_tokens.weight", "lm_head.weight"),
+    ("transformer.wte.weight", "lm_head.weight"),
+    ("wte.weight", "lm_head.weight"),
+    ("gpt_neox.embed_in.weight", "embed_out.weight"),
+    ("gpt_neox.embed_in.weight", "lm_head.weight"),
+    ("bert.embeddings.word_embeddings.weight", "cls.predictions.decoder.weight"),
+    ("cls.predictions.bias", "cls.predictions.decoder.bias"),
+];
+
+/// Names that are never a source.
+const TARGETS: [&str; 4] = [
+    "lm_head.weight",
+    "embed_out.weight",
+    "cls.predictions.decoder.weight",
+    "cls.predictions.decoder.bias",
+];

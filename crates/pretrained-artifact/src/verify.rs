@@ -1,0 +1,178 @@
+use std::{
+    error,
+    path::{Path, PathBuf},
+};
+
+use half::{bf16, f16};
+use pretrained_safetensors::{Dtype, Strictness};
+use pretrained_tokenizer::TokenizerFiles;
+use rayon::prelude::*;
+
+use crate::{
+    Error, OpenOptions, Warning, Weights, artifact, cache, dir::ModelDir, error::Failures, pieces,
+};
+
+/// How closely to look.
+#[derive(Debug, Clone, Default)]
+pub struct VerifyOptions {
+    /// Which weights.
+    pub variant: Option<String>,
+    /// Reads every floating-point tensor, and looks for values that are not finite.
+    pub values: bool,
+}
+
+/// What was found.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Verification {
+    /// What was looked at.
+    pub path: PathBuf,
+    /// The files of weights, and the bytes of each. Empty if they cannot be read.
+    pub files: Vec<(String, u64)>,
+    /// Number of tensors in them.
+    pub tensors: usize,
+    /// What is damaged, each with its path and cause. None if all is whole.
+    pub problems: Vec<String>,
+    /// What is odd, and does no harm.
+    pub warnings: Vec<Warning>,
+    /// Tensors with values that are not finite, if these were asked for.
+    pub non_finite: Vec<NonFinite>,
+}
+
+/// A tensor with values that are not finite. Such a model can be loaded, and is of no use.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NonFinite {
+    /// The tensor.
+    pub tensor: String,
+    /// How many values are not a number.
+    pub nan: u64,
+    /// How many values are infinite.
+    pub infinite: u64,
+}
+
+/// Checks that a model directory, or a single file of weights, is whole.
+///
+/// This is about structure: every file that should be there is, every header fits its file, every
+/// pickle agrees with its own checksums. A safetensors file has none: whether its bytes are the
+/// ones that were saved, only a checkpoint's manifest can tell.
+///
+/// Goes on after the first problem. Fails only if there is nothing to look at.
+pub fn verify(path: impl AsRef<Path>, options: &VerifyOptions) -> Result<Verification, Error> {
+    let path = cache::resolve(path.as_ref())?;
+    let mut verification = Verification { path: path.clone(), ..Verification::default() };
+    let weights = if path.is_dir() {
+        let (dir, _unchanged) = artifact::open_dir(&path)?;
+        verification.check_dir(&dir, options)
+    } else {
+        verification.keep(Weights::open_file(&path, Strictness::Strict))
+    };
+    if let Some(weights) = weights {
+        verification.check_weights(&weights, options);
+    }
+    Ok(verification)
+}
+
+impl Verification {
+    /// Whether nothing is damaged.
+    pub fn is_whole(&self) -> bool {
+        self.problems.is_empty()
+    }
+
+    fn check_dir(&mut self, dir: &ModelDir, options: &VerifyOptions) -> Option<Weights> {
+        self.keep(artifact::read_generation_config(dir));
+        let tokenizer = self.keep(TokenizerFiles::read(dir.path()).map_err(Error::from));
+        self.check_tokenizer(dir, &tokenizer.unwrap_or_default());
+        let config = self.keep(artifact::read_config(dir))?;
+        let open = OpenOptions { variant: options.variant.clone(), ..OpenOptions::default() };
+        match artifact::open_weights(dir, &config, &open) {
+            Ok((weights, warnings)) => {
+                self.warnings = warnings;
+                Some(weights)
+            }
+            Err(Failures(errors)) => {
+                self.problems.extend(errors.iter().map(|it| one_line(it)));
+                None
+            }
+        }
+    }
+
+    fn check_tokenizer(&mut self, dir: &ModelDir, files: &TokenizerFiles) {
+        for name in files.names().filter(|it| it.ends_with(".json")) {
+            let json = files.get(name).unwrap_or_default();
+            if let Err(e) = serde_json::from_slice::<serde::de::IgnoredAny>(json) {
+                self.problems.push(format!("{}: not JSON: {e}", dir.path().join(name).display()));
+            }
+        }
+    }
+
+    fn check_weights(&mut self, weights: &Weights, options: &VerifyOptions) {
+        self.tensors = weights.len();
+        for file in weights.files() {
+            self.files.push((file.name().to_owned(), file.bytes()));
+            self.keep(file.verify_checksums());
+        }
+        if options.values && self.is_whole() {
+            let names: Vec<&str> = weights.names().collect();
+            let found = names.into_par_iter().map(|it| count_non_finite(weights, it));
+            for found in found.collect::<Vec<_>>() {
+                let found = self.keep(found).flatten();
+                self.non_finite.extend(found);
+            }
+        }
+    }
+
+    /// Takes note of an error.
+    fn keep<T>(&mut self, result: Result<T, Error>) -> Option<T> {
+        result.map_err(|e| self.problems.push(one_line(&e))).ok()
+    }
+}
+
+/// Counts the values of a tensor that are not finite, piece by piece where that can be done.
+fn count_non_finite(weights: &Weights, name: &str) -> Result<Option<NonFinite>, Error> {
+    let Some(count) = weights.info(name).and_then(|it| counter(it.dtype)) else { return Ok(None) };
+    let (nan, infinite) = match weights.location(name) {
+        None => count(&weights.read_tensor(name)?),
+        Some(location) => {
+            let starts: Vec<u64> = (0..location.len).step_by(pieces::LEN).collect();
+            let counts = starts.into_par_iter().map_init(Vec::new, |buffer, start| {
+                buffer.resize(pieces::LEN.min((location.len - start) as usize), 0);
+                location.read_at(start, buffer)?;
+                Ok::<_, Error>(count(buffer))
+            });
+            counts.try_reduce(|| (0, 0), |a, b| Ok((a.0 + b.0, a.1 + b.1)))?
+        }
+    };
+    let tensor = name.to_owned();
+    Ok((nan + infinite > 0).then_some(NonFinite { tensor, nan, infinite }))
+}
+
+/// Counts what is not a number, and what is infinite, among the elements in some bytes.
+fn counter(dtype: Dtype) -> Option<fn(&[u8]) -> (u64, u64)> {
+    match dtype {
+        Dtype::F16 => Some(|it| count(it, |it| classify(f16::from_le_bytes(it).to_f64()))),
+        Dtype::BF16 => Some(|it| count(it, |it| classify(bf16::from_le_bytes(it).to_f64()))),
+        Dtype::F32 => Some(|it| count(it, |it| classify(f64::from(f32::from_le_bytes(it))))),
+        Dtype::F64 => Some(|it| count(it, |it| classify(f64::from_le_bytes(it)))),
+        _ => None,
+    }
+}
+
+fn count<const N: usize>(bytes: &[u8], classify: impl Fn([u8; N]) -> (u64, u64)) -> (u64, u64) {
+    let (elements, _) = bytes.as_chunks::<N>();
+    let add = |sum: (u64, u64), it: (u64, u64)| (sum.0 + it.0, sum.1 + it.1);
+    elements.iter().map(|it| classify(*it)).fold((0, 0), add)
+}
+
+fn classify(value: f64) -> (u64, u64) {
+    (u64::from(value.is_nan()), u64::from(value.is_infinite()))
+}
+
+/// An error and its causes.
+fn one_line(error: &Error) -> String {
+    let mut line = error.to_string();
+    let mut source = error::Error::source(error);
+    while let Some(cause) = source {
+        line += &format!(": {cause}");
+        source = cause.source();
+    }
+    line
+}
