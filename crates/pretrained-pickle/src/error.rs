@@ -50,6 +50,8 @@ pub enum Error {
     Format { path: PathBuf, source: FormatError },
     #[error("{} is not a regular file", path.display())]
     NotAFile { path: PathBuf },
-    #[error("tensor `{tensor}` takes {expected} bytes, the buffer has {len}")]
-    BufferSize { tensor: String, expected: usize, len: usize },
+    #[error(
+        "{count} bytes from {offset} on are no whole elements within the {len} bytes of a tensor in storage {storage:?}"
+    )]
+    Range { storage: String, offset: usize, count: usize, len: usize },
 }

@@ -120,7 +120,7 @@ impl PickleFile {
     pub fn read(&self, tensor: &Tensor) -> Result<Vec<u8>, Error> {
         let len = tensor.byte_len().filter(|it| self.may_allocate(*it)).ok_or_else(|| {
             let problem = "a tensor repeats it beyond the budget";
-            let key = self.key(tensor);
+            let key = tensor.storage.to_string();
             at(&self.path, FormatError::Storage { key, problem }.into())
         })?;
         let mut bytes = vec![0; len];
@@ -137,10 +137,12 @@ impl PickleFile {
         offset: usize,
         buffer: &mut [u8],
     ) -> Result<(), Error> {
-        let len = tensor.byte_len().unwrap_or(0);
-        if offset.checked_add(buffer.len()).is_none_or(|end| end > len) {
-            let (tensor, len) = (self.key(tensor), buffer.len());
-            return Err(Error::BufferSize { tensor, expected: len, len });
+        let (key, _) = self.storage(tensor).map_err(|e| at(&self.path, e))?;
+        let (len, element) = (tensor.byte_len().unwrap_or(0), tensor.dtype.bits() / 8);
+        let end = offset.checked_add(buffer.len()).filter(|it| *it <= len);
+        if end.is_none_or(|end| !offset.is_multiple_of(element) || !end.is_multiple_of(element)) {
+            let (storage, count) = (key.clone(), buffer.len());
+            return Err(Error::Range { storage, offset, count, len });
         }
         let read = match self.location(tensor) {
             Some(location) => {
@@ -169,12 +171,10 @@ impl PickleFile {
 
     /// Where a contiguous tensor's bytes are in the file.
     pub fn location(&self, tensor: &Tensor) -> Option<Location> {
-        let (_, storage) = self.storages.get(tensor.storage)?;
+        let (_, storage) = self.storage(tensor).ok()?;
         let len = tensor.byte_len()?;
-        let span = strided::span(tensor);
-        let within = span.end as u64 <= storage.len;
-        (tensor.is_contiguous() && within && (span.len() == len))
-            .then(|| Location { offset: storage.start + span.start as u64, len })
+        let start = storage.start + strided::span(tensor).start as u64;
+        tensor.is_contiguous().then_some(Location { offset: start, len })
     }
 
     /// Compares every storage with its checksum, in parallel.
@@ -188,18 +188,12 @@ impl PickleFile {
     }
 
     fn read_checked(&self, tensor: &Tensor, bytes: &mut [u8]) -> Result<(), Failure> {
-        let key = self.key(tensor);
-        let outside =
-            || FormatError::Storage { key: key.clone(), problem: "a tensor reaches beyond it" };
-        let (_, storage) = self.storages.get(tensor.storage).ok_or_else(outside)?;
+        let (key, storage) = self.storage(tensor)?;
         let span = strided::span(tensor);
-        if span.end as u64 > storage.len {
-            return Err(outside().into());
-        }
         let start = storage.start + span.start as u64;
         let whole = span.len() as u64 == storage.len;
         if self.has_checksums && !whole {
-            check_member(&self.source, storage, &key)?;
+            check_member(&self.source, storage, key)?;
         }
         let check = |bytes: &[u8]| {
             let ok = !self.has_checksums || !whole || checksum(bytes) == storage.crc;
@@ -219,7 +213,7 @@ impl PickleFile {
     }
 
     fn gather(&self, tensor: &Tensor, offset: usize, bytes: &mut [u8]) -> Result<(), Failure> {
-        let Some((_, storage)) = self.storages.get(tensor.storage) else { return Ok(()) };
+        let (_, storage) = self.storage(tensor)?;
         let element = tensor.dtype.bits() / 8;
         let rows = strided::span_of(tensor, offset / element, bytes.len() / element);
         let mut from = vec![0; rows.len()];
@@ -228,8 +222,17 @@ impl PickleFile {
         Ok(())
     }
 
-    fn key(&self, tensor: &Tensor) -> String {
-        self.storages.get(tensor.storage).map_or_else(String::new, |(key, _)| key.clone())
+    /// A tensor's storage, if the tensor is within it.
+    fn storage(&self, tensor: &Tensor) -> Result<&(String, Member), Failure> {
+        let found = self.storages.get(tensor.storage);
+        let within = |(_, storage): &&(String, Member)| {
+            let end = tensor.byte_len().and_then(|_| tensor.end());
+            end.is_some_and(|end| end as u64 <= storage.len)
+        };
+        found.filter(within).ok_or_else(|| {
+            let key = found.map_or_else(|| tensor.storage.to_string(), |(key, _)| key.clone());
+            FormatError::Storage { key, problem: "a tensor reaches beyond it" }.into()
+        })
     }
 
     /// A view may repeat its elements, which takes no memory in PyTorch: within reason, here.
@@ -246,10 +249,10 @@ fn read_archive(source: &Source) -> Result<Contents, Failure> {
     let prefix = members.keys().find(|it| data(it)).map(|it| it.trim_end_matches("data.pkl"));
     let prefix = prefix.ok_or_else(|| FormatError::MissingMember("data.pkl".to_owned()))?;
     let pickle = read_member(source, prefix, "data.pkl", &members[&format!("{prefix}data.pkl")])?;
-    if let Some(member) = members.get(&format!("{prefix}byteorder")) {
-        if read_member(source, prefix, "byteorder", member)? != b"little" {
-            return Err(FormatError::Endianness.into());
-        }
+    if let Some(member) = members.get(&format!("{prefix}byteorder"))
+        && read_member(source, prefix, "byteorder", member)? != b"little"
+    {
+        return Err(FormatError::Endianness.into());
     }
     let mut storages = Storages::default();
     let (heap, root, len) = vm::run(&pickle, &mut storages)?;

@@ -35,13 +35,18 @@ pub(crate) struct Heap {
     objects: Vec<Object>,
     /// Bytes of strings and the like that may still be made.
     bytes_left: usize,
+    /// Values that the tree may have.
+    values_left: usize,
 }
 
 impl Heap {
     /// For a pickle of this many bytes.
     pub(crate) fn new(pickle_len: usize) -> Heap {
         let bytes_left = pickle_len.saturating_mul(4).saturating_add(1 << 20);
-        Heap { objects: vec![Object::None, Object::Bool(false), Object::Bool(true)], bytes_left }
+        // It takes two bytes to repeat an object, so that only nested repetitions give more.
+        let values_left = pickle_len.saturating_add(1 << 16).min(MAX_OBJECTS);
+        let objects = vec![Object::None, Object::Bool(false), Object::Bool(true)];
+        Heap { objects, bytes_left, values_left }
     }
 
     pub(crate) fn add(&mut self, object: Object) -> Result<Id, FormatError> {
@@ -76,15 +81,15 @@ impl Heap {
     /// Copies what hangs on an object into a tree. A graph that is shared much is a bomb as a
     /// tree, and one with a cycle has none: both run into a budget.
     pub(crate) fn into_value(mut self, root: Id) -> Result<Value, FormatError> {
-        let mut nodes_left = MAX_OBJECTS;
-        self.value(root, 0, &mut nodes_left)
+        self.value(root, 0)
     }
 
-    fn value(&mut self, id: Id, depth: usize, nodes: &mut usize) -> Result<Value, FormatError> {
+    fn value(&mut self, id: Id, depth: usize) -> Result<Value, FormatError> {
         if depth > MAX_DEPTH {
             return Err(FormatError::Budget("depth of nesting"));
         }
-        *nodes = nodes.checked_sub(1).ok_or(FormatError::Budget("number of values"))?;
+        let left = self.values_left.checked_sub(1);
+        self.values_left = left.ok_or(FormatError::Budget("number of values"))?;
         Ok(match self.objects[id].clone() {
             Object::None => Value::None,
             Object::Bool(it) => Value::Bool(it),
@@ -102,10 +107,10 @@ impl Heap {
                 self.charge(it.len())?;
                 Value::Bytes(it)
             }
-            Object::List(it) => Value::List(self.values(&it, depth, nodes)?),
-            Object::Tuple(it) => Value::Tuple(self.values(&it, depth, nodes)?),
-            Object::Set(it) => Value::Set(self.values(&it, depth, nodes)?),
-            Object::Dict(it) => self.dict(&it, depth, nodes)?,
+            Object::List(it) => Value::List(self.values(&it, depth)?),
+            Object::Tuple(it) => Value::Tuple(self.values(&it, depth)?),
+            Object::Set(it) => Value::Set(self.values(&it, depth)?),
+            Object::Dict(it) => self.dict(&it, depth)?,
             Object::Tensor(it) => {
                 self.charge(it.shape.len() * 16)?;
                 Value::Tensor(it)
@@ -124,25 +129,15 @@ impl Heap {
         })
     }
 
-    fn values(
-        &mut self,
-        ids: &[Id],
-        depth: usize,
-        nodes: &mut usize,
-    ) -> Result<Vec<Value>, FormatError> {
-        ids.iter().map(|&it| self.value(it, depth + 1, nodes)).collect()
+    fn values(&mut self, ids: &[Id], depth: usize) -> Result<Vec<Value>, FormatError> {
+        ids.iter().map(|&it| self.value(it, depth + 1)).collect()
     }
 
-    fn dict(
-        &mut self,
-        entries: &[(Id, Id)],
-        depth: usize,
-        nodes: &mut usize,
-    ) -> Result<Value, FormatError> {
+    fn dict(&mut self, entries: &[(Id, Id)], depth: usize) -> Result<Value, FormatError> {
         let mut seen = HashSet::new();
         let mut dict = Vec::new();
         for &(key, value) in entries {
-            let key = match self.value(key, depth + 1, nodes)? {
+            let key = match self.value(key, depth + 1)? {
                 Value::Str(it) => Key::Str(it),
                 Value::Int(it) => Key::Int(it),
                 other => Key::Other(format!("{other:?}")),
@@ -154,7 +149,7 @@ impl Heap {
                     Key::Str(it) | Key::Other(it) => it,
                 }));
             }
-            dict.push((key, self.value(value, depth + 1, nodes)?));
+            dict.push((key, self.value(value, depth + 1)?));
         }
         Ok(Value::Dict(dict))
     }

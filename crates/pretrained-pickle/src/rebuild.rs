@@ -182,9 +182,9 @@ pub(crate) fn build(heap: &mut Heap, object: Id, state: Id) -> Result<()> {
 /// `BINPERSID`: `("storage", class, key, location, count[, view])`.
 pub(crate) fn storage(heap: &mut Heap, storages: &mut Storages, id: Id) -> Result<Id> {
     let wrong = Problem::Plain("a persistent id is not that of a storage");
-    let (tag, class, key, count, view) = match sequence(heap, id)? {
-        &[tag, class, key, _, count] => (tag, class, key, count, None),
-        &[tag, class, key, _, count, view] => (tag, class, key, count, Some(view)),
+    let (tag, class, key, count, view) = match *sequence(heap, id)? {
+        [tag, class, key, _, count] => (tag, class, key, count, None),
+        [tag, class, key, _, count, view] => (tag, class, key, count, Some(view)),
         _ => return Err(wrong),
     };
     let (Object::Str(tag), &Object::Global(Global::Storage(dtype)), &Object::Int(count)) =

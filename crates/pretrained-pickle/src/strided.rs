@@ -5,11 +5,11 @@ use crate::Tensor;
 /// The bytes of a storage, relative to its start, that a tensor views: from the first element to
 /// the last. Empty for a tensor without elements.
 pub(crate) fn span(tensor: &Tensor) -> Range<usize> {
-    let element = tensor.dtype.bits() / 8;
-    let start = tensor.offset * element;
-    // The tensor was checked to be within its storage when it was made.
-    let end = tensor.end().unwrap_or(0);
-    if end == 0 { start..start } else { start..end }
+    // The tensor was checked to be within its storage.
+    match tensor.end().unwrap_or(0) {
+        0 => 0..0,
+        end => tensor.offset * (tensor.dtype.bits() / 8)..end,
+    }
 }
 
 /// The same for a run of elements, in C order, with at least one element.

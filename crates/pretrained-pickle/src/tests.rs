@@ -1,2 +1,4 @@
+mod archives;
 mod fixtures;
+mod hostile;
 mod write;

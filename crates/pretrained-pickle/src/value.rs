@@ -145,13 +145,17 @@ impl Tensor {
 }
 
 impl Tensor {
-    /// Where in the storage, in bytes, the last element ends; `None` on overflow.
+    /// Where in the storage, in bytes, the last element ends; 0 if there is none. `None` if there
+    /// is no such place.
     pub(crate) fn end(&self) -> Option<usize> {
+        if self.shape.len() != self.strides.len() || self.dtype.bits() < 8 {
+            return None;
+        }
+        if self.shape.contains(&0) {
+            return Some(0);
+        }
         let mut last = self.offset;
         for (&dim, &stride) in self.shape.iter().zip(&self.strides) {
-            if dim == 0 {
-                return Some(0);
-            }
             last = last.checked_add((dim - 1).checked_mul(stride)?)?;
         }
         last.checked_add(1)?.checked_mul(self.dtype.bits() / 8)
