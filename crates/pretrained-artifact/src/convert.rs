@@ -46,9 +46,8 @@ pub struct Converted {
 /// Writes weights anew as safetensors: a model directory into another one, with its config and
 /// tokenizer, or a single file into a `.safetensors` file.
 ///
-/// Tensors are streamed: memory does not grow with the model, except by those few tensors that a
-/// pickle holds transposed or otherwise not in one piece. What is at the destination is replaced
-/// as a whole, or not at all.
+/// Tensors are streamed: memory does not grow with the model. What is at the destination is
+/// replaced as a whole, or not at all.
 pub fn convert(
     source: impl AsRef<Path>,
     dest: impl AsRef<Path>,

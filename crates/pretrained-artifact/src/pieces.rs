@@ -1,16 +1,25 @@
-//! Long tensors are read piece by piece.
+use rayon::prelude::*;
 
-use std::os::unix::fs::FileExt;
+use crate::{Error, Weights};
 
-use crate::{Error, Location, dir::io_error};
-
-/// Long enough to make the system call's cost small, short enough to stay in a core's cache.
-pub(crate) const LEN: usize = 1 << 20;
-
-impl Location<'_> {
-    /// Fills `buffer` with the tensor's bytes from `offset` on.
-    pub fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<(), Error> {
-        let read = self.file.read_exact_at(buffer, self.offset.saturating_add(offset));
-        read.map_err(|e| io_error("read", self.path, e))
+impl Weights {
+    /// Reads a tensor piece by piece, in parallel, and hands every piece to `look` with its
+    /// offset.
+    pub(crate) fn for_pieces(
+        &self,
+        name: &str,
+        look: impl Fn(usize, &[u8]) -> Result<(), Error> + Sync,
+    ) -> Result<(), Error> {
+        let len = self.info(name).map_or(0, |it| it.byte_len()) as usize;
+        let starts = (0..len).into_par_iter().step_by(LEN);
+        starts.try_for_each_init(Vec::new, |buffer, start| {
+            buffer.resize(LEN.min(len - start), 0);
+            self.read_range(name, start, buffer)?;
+            look(start, buffer)
+        })
     }
 }
+
+/// Long enough to make the system call's cost small, short enough to stay in a core's cache. A
+/// multiple of every element size.
+const LEN: usize = 1 << 20;

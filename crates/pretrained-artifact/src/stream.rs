@@ -1,16 +1,10 @@
 //! Tensors on their way from one set of files to another, piece by piece.
 
-use std::{
-    cmp::Ordering,
-    collections::{BTreeMap, VecDeque},
-    io,
-    path::PathBuf,
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::{cmp::Ordering, collections::BTreeMap, io, path::PathBuf};
 
 use pretrained_safetensors::{Dtype, TensorSpec, cast_into};
 
-use crate::{Converted, Error, Location, Warning, Weights};
+use crate::{Converted, Warning, Weights};
 
 /// The tensors of some weights, without some of them, perhaps as another type.
 #[derive(Debug)]
@@ -18,8 +12,6 @@ pub(crate) struct Stream<'a> {
     weights: &'a Weights,
     /// Every tensor that is stored, and the type that it has in the source.
     tensors: BTreeMap<&'a str, (TensorSpec, Dtype)>,
-    /// Tensors that had to be read as a whole, newest last.
-    whole: Mutex<VecDeque<(String, Arc<Vec<u8>>)>>,
 }
 
 impl<'a> Stream<'a> {
@@ -36,7 +28,7 @@ impl<'a> Stream<'a> {
             Some((name, (spec, info.dtype)))
         };
         let tensors = weights.names().filter_map(tensor).collect();
-        Stream { weights, tensors, whole: Mutex::default() }
+        Stream { weights, tensors }
     }
 
     /// The tensors as they are to be stored, in the order in which transformers would take them
@@ -61,12 +53,11 @@ impl<'a> Stream<'a> {
             let Some((_, from)) = self.tensors.get(name) else {
                 return Err(io::ErrorKind::NotFound.into());
             };
-            let source = match self.weights.location(name) {
-                Some(location) => Source::File(location),
-                None => Source::Memory(self.read_whole(name).map_err(io::Error::other)?),
+            let read = |offset, buffer: &mut [u8]| {
+                self.weights.read_range(name, offset, buffer).map_err(io::Error::other)
             };
             if *from == spec.dtype {
-                return source.read_at(offset, buffer);
+                return read(offset, buffer);
             }
             let (from_size, to_size) = (from.bits() / 8, spec.dtype.bits() / 8);
             let mut scratch = vec![0; BLOCK * from_size];
@@ -74,26 +65,11 @@ impl<'a> Stream<'a> {
                 let elements = block.len() / to_size;
                 let at = offset / to_size + i * BLOCK;
                 let scratch = &mut scratch[..elements * from_size];
-                source.read_at(at * from_size, scratch)?;
+                read(at * from_size, scratch)?;
                 cast_into(scratch, *from, spec.dtype, block).map_err(io::Error::other)?;
             }
             Ok(())
         }
-    }
-
-    /// Reads a tensor that is not in one piece. The next part of it is asked for soon, so the few
-    /// that were read last are kept.
-    fn read_whole(&self, name: &str) -> Result<Arc<Vec<u8>>, Error> {
-        let mut whole = self.whole.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, bytes)) = whole.iter().find(|(it, _)| it == name) {
-            return Ok(bytes.clone());
-        }
-        let bytes = Arc::new(self.weights.read_tensor(name)?);
-        if whole.len() >= KEPT {
-            whole.pop_front();
-        }
-        whole.push_back((name.to_owned(), bytes.clone()));
-        Ok(bytes)
     }
 
     pub(crate) fn converted(
@@ -104,27 +80,6 @@ impl<'a> Stream<'a> {
     ) -> Converted {
         let cast = self.tensors.values().filter(|(spec, from)| spec.dtype != *from).count();
         Converted { files, tensors: self.tensors.len(), cast, tied, warnings }
-    }
-}
-
-enum Source<'a> {
-    File(Location<'a>),
-    Memory(Arc<Vec<u8>>),
-}
-
-impl Source<'_> {
-    fn read_at(&self, offset: usize, buffer: &mut [u8]) -> io::Result<()> {
-        match self {
-            Source::File(location) => {
-                location.read_at(offset as u64, buffer).map_err(io::Error::other)
-            }
-            Source::Memory(bytes) => {
-                let end = offset.checked_add(buffer.len());
-                let part = end.and_then(|end| bytes.get(offset..end));
-                buffer.copy_from_slice(part.ok_or(io::ErrorKind::UnexpectedEof)?);
-                Ok(())
-            }
-        }
     }
 }
 
@@ -142,5 +97,3 @@ pub(crate) fn natural_order(a: &str, b: &str) -> Ordering {
 const CASTABLE: [Dtype; 4] = [Dtype::F16, Dtype::BF16, Dtype::F32, Dtype::F64];
 /// Elements that are cast at a time.
 const BLOCK: usize = 64 << 10;
-/// Tensors that are not in one piece and are kept.
-const KEPT: usize = 4;

@@ -1,12 +1,14 @@
 //! Tied weights: one tensor that a model uses under two names. It is stored once, under the name
 //! of the source, which for every family is the input embedding.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::atomic::{AtomicBool, Ordering},
+};
 
 use pretrained_config::Config;
-use rayon::prelude::*;
 
-use crate::{Error, Warning, Weights, pieces};
+use crate::{Error, Warning, Weights};
 
 /// What weights have of a tensor that is used under two names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,21 +39,18 @@ impl Weights {
         }
     }
 
-    /// Whether two tensors of the same length have the same bytes. Stops at a difference.
+    /// Whether two tensors of the same type and shape have the same bytes.
     fn are_equal(&self, a: &str, b: &str) -> Result<bool, Error> {
-        let (Some(at_a), Some(at_b)) = (self.location(a), self.location(b)) else {
-            return Ok(self.read_tensor(a)? == self.read_tensor(b)?);
-        };
-        let starts: Vec<u64> = (0..at_a.len.max(at_b.len)).step_by(pieces::LEN).collect();
-        let same = starts.par_iter().map(|&start| {
-            let len = pieces::LEN.min((at_a.len - start) as usize);
-            let (mut bytes_a, mut bytes_b) = (vec![0; len], vec![0; len]);
-            at_a.read_at(start, &mut bytes_a)?;
-            at_b.read_at(start, &mut bytes_b)?;
-            Ok(bytes_a == bytes_b)
-        });
-        let differ = same.find_any(|it: &Result<bool, Error>| !matches!(it, Ok(true)));
-        differ.unwrap_or(Ok(true))
+        let equal = AtomicBool::new(true);
+        self.for_pieces(a, |offset, bytes| {
+            if equal.load(Ordering::Relaxed) {
+                let mut others = vec![0; bytes.len()];
+                self.read_range(b, offset, &mut others)?;
+                equal.fetch_and(bytes == others, Ordering::Relaxed);
+            }
+            Ok(())
+        })?;
+        Ok(equal.into_inner())
     }
 }
 

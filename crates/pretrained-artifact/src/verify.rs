@@ -1,6 +1,7 @@
 use std::{
     error,
     path::{Path, PathBuf},
+    sync::atomic::{AtomicU64, Ordering},
 };
 
 use half::{bf16, f16};
@@ -9,7 +10,7 @@ use pretrained_tokenizer::TokenizerFiles;
 use rayon::prelude::*;
 
 use crate::{
-    Error, OpenOptions, Warning, Weights, artifact, cache, dir::ModelDir, error::Failures, pieces,
+    Error, OpenOptions, Warning, Weights, artifact, cache, dir::ModelDir, error::Failures,
 };
 
 /// How closely to look.
@@ -129,18 +130,14 @@ impl Verification {
 /// Counts the values of a tensor that are not finite, piece by piece where that can be done.
 fn count_non_finite(weights: &Weights, name: &str) -> Result<Option<NonFinite>, Error> {
     let Some(count) = weights.info(name).and_then(|it| counter(it.dtype)) else { return Ok(None) };
-    let (nan, infinite) = match weights.location(name) {
-        None => count(&weights.read_tensor(name)?),
-        Some(location) => {
-            let starts: Vec<u64> = (0..location.len).step_by(pieces::LEN).collect();
-            let counts = starts.into_par_iter().map_init(Vec::new, |buffer, start| {
-                buffer.resize(pieces::LEN.min((location.len - start) as usize), 0);
-                location.read_at(start, buffer)?;
-                Ok::<_, Error>(count(buffer))
-            });
-            counts.try_reduce(|| (0, 0), |a, b| Ok((a.0 + b.0, a.1 + b.1)))?
-        }
-    };
+    let (nan, infinite) = (AtomicU64::new(0), AtomicU64::new(0));
+    weights.for_pieces(name, |_, bytes| {
+        let counts = count(bytes);
+        nan.fetch_add(counts.0, Ordering::Relaxed);
+        infinite.fetch_add(counts.1, Ordering::Relaxed);
+        Ok(())
+    })?;
+    let (nan, infinite) = (nan.into_inner(), infinite.into_inner());
     let tensor = name.to_owned();
     Ok((nan + infinite > 0).then_some(NonFinite { tensor, nan, infinite }))
 }

@@ -145,37 +145,30 @@ impl WeightFile {
         }
     }
 
-    pub(crate) fn read_into(&self, name: &str, buffer: &mut [u8]) -> Result<bool, Error> {
+    /// Puts the bytes of a tensor from an offset on into a buffer. Both are whole elements.
+    pub(crate) fn read_range(
+        &self,
+        name: &str,
+        offset: usize,
+        buffer: &mut [u8],
+    ) -> Result<bool, Error> {
         match &self.tensors {
-            Tensors::Safetensors(file) => Ok(file.read_into(name, buffer)?),
-            Tensors::Pickle { .. } => {
-                let Some(bytes) = self.read_tensor(name)? else { return Ok(false) };
-                if bytes.len() != buffer.len() {
-                    let (expected, len) = (bytes.len(), buffer.len());
-                    let tensor = name.to_owned();
-                    let error = pretrained_safetensors::Error::BufferSize { tensor, expected, len };
-                    return Err(error.into());
-                }
-                buffer.copy_from_slice(&bytes);
+            Tensors::Safetensors(file) => Ok(file.read_range(name, offset, buffer)?),
+            Tensors::Pickle { file, by_name } => {
+                let Some(tensor) = by_name.get(name) else { return Ok(false) };
+                file.read_range(tensor, offset, buffer)?;
                 Ok(true)
             }
         }
     }
 
-    /// Names of tensors that are one and the same memory, sorted, where there is more than one.
+    /// Names of tensors that are one and the same memory, where there is more than one.
     /// Only a pickle knows; a safetensors file has every tensor once.
     pub(crate) fn aliases(&self) -> Vec<Vec<&str>> {
-        let Tensors::Pickle { by_name, .. } = &self.tensors else { return Vec::new() };
-        let mut groups: BTreeMap<_, Vec<&str>> = BTreeMap::new();
-        for (name, tensor) in by_name {
-            let Tensor { storage, dtype, shape, strides, offset } = tensor;
-            // Tensors without elements share nothing, whatever their storage.
-            if !shape.contains(&0) {
-                let memory = (storage, dtype, shape, strides, offset);
-                groups.entry(memory).or_default().push(name);
-            }
+        match &self.tensors {
+            Tensors::Safetensors(_) => Vec::new(),
+            Tensors::Pickle { file, .. } => file.aliases(),
         }
-        groups.into_values().filter(|it| it.len() > 1).collect()
     }
 
     /// Compares the data with the checksums that the file has of it, if it has any.
