@@ -3,6 +3,25 @@
 //! Knows files and tokenizers, no tensors and no models. What comes out is a [`Dataset`]: examples
 //! by number, in an order that depends on nothing but the files.
 
+mod cache;
+mod chat;
+mod collate;
+mod error;
 mod example;
+mod jsonl;
+mod record;
+mod source;
+mod store;
+mod text;
 
-pub use crate::example::{Dataset, Example, IGNORED, InMemory};
+#[cfg(test)]
+mod tests;
+
+pub use crate::{
+    cache::{DataOptions, Progress},
+    collate::{Batch, pack, pad},
+    error::Error,
+    example::{Dataset, Example, IGNORED, InMemory},
+    jsonl::JsonlDataset,
+    text::TextDataset,
+};

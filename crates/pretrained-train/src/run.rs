@@ -286,7 +286,7 @@ impl<'scope, 'env, T: Task, A: Into<Action>, F: FnMut(&Event<'_>) -> A> Run<'sco
     fn metric(&self, metrics: &LogEntry, name: &str) -> Result<f64, Error<T::Error>> {
         metrics.get(name).ok_or_else(|| Error::Metric {
             name: name.to_owned(),
-            metrics: metrics.iter().map(|it| it.0.to_owned()).collect(),
+            metrics: metrics.numbers().map(|it| it.0.to_owned()).collect(),
         })
     }
 

@@ -40,7 +40,7 @@ impl LogEntry {
     }
 
     /// All numbers, by name.
-    pub fn iter(&self) -> impl Iterator<Item = (&str, f64)> {
+    pub fn numbers(&self) -> impl Iterator<Item = (&str, f64)> {
         self.0.iter().filter_map(|(name, it)| Some((name.as_str(), json::as_number(it)?)))
     }
 

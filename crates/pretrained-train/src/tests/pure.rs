@@ -210,5 +210,5 @@ fn log_entries_hold_numbers_by_name() {
     entry.insert("loss", 0.5);
     entry.insert_count("step", 3);
     assert_eq!(entry.to_json_line(), r#"{"loss":0.5,"step":3}"#);
-    assert_eq!(entry.iter().collect::<Vec<_>>(), [("loss", 0.5), ("step", 3.0)]);
+    assert_eq!(entry.numbers().collect::<Vec<_>>(), [("loss", 0.5), ("step", 3.0)]);
 }

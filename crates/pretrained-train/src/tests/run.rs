@@ -159,7 +159,7 @@ fn the_log_is_hugging_faces() {
     ]);
     let outcome = run(dir.path(), &mut Toy::default(), &args, Resume::No).expect("finishes");
     let names =
-        |i: usize| -> Vec<&str> { outcome.state.log_history[i].iter().map(|it| it.0).collect() };
+        |i: usize| -> Vec<&str> { outcome.state.log_history[i].numbers().map(|it| it.0).collect() };
     assert_eq!(
         names(0),
         [

@@ -163,7 +163,7 @@ pub(super) fn watch(
 pub(super) fn log(state: &TrainerState) -> Vec<String> {
     let is_timed = |name: &str| name.ends_with("_runtime") || name.ends_with("_per_second");
     let entries = state.log_history.iter().map(|entry| {
-        let numbers = entry.iter().filter(|(name, _)| !is_timed(name));
+        let numbers = entry.numbers().filter(|(name, _)| !is_timed(name));
         numbers.map(|(name, it)| format!("{name}={it}")).collect::<Vec<_>>().join(" ")
     });
     entries.collect()

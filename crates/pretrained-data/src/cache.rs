@@ -1,0 +1,94 @@
+use std::path::{Path, PathBuf};
+
+use pretrained_tokenizer::AutoTokenizer;
+
+use crate::{
+    Error,
+    source::{hash, total_len},
+    store::{self, Builder, Store},
+};
+
+/// How far reading and tokenizing are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Progress {
+    /// Bytes of the files that were read.
+    pub bytes: u64,
+    /// Bytes of all files.
+    pub total_bytes: u64,
+    /// Tokens so far.
+    pub tokens: u64,
+}
+
+/// How files become examples.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DataOptions {
+    /// Tokens in an example: exactly so many in blocks of text, at most so many elsewhere.
+    pub block_size: usize,
+    /// Keeps what is left after the last whole block of text as a shorter one.
+    pub keep_tail: bool,
+    /// Where tokenized files are kept. A file there is used by every later run with the same
+    /// files and tokenizer, and is mapped, so that data may be larger than memory. `None`:
+    /// tokenized in memory each time.
+    pub cache_dir: Option<PathBuf>,
+}
+
+impl DataOptions {
+    /// Examples of `block_size` tokens, in memory.
+    pub fn new(block_size: usize) -> DataOptions {
+        DataOptions { block_size, keep_tail: false, cache_dir: None }
+    }
+}
+
+/// What a set of tokenized files is known by: the same files, tokenizer and `recipe` have the
+/// same key, and any change gives another one.
+pub(crate) fn key(
+    files: &[PathBuf],
+    tokenizer: &AutoTokenizer,
+    recipe: &str,
+) -> Result<String, Error> {
+    let mut hasher = blake3::Hasher::new();
+    let mut add = |bytes: &[u8]| {
+        hasher.update(&(bytes.len() as u64).to_le_bytes());
+        hasher.update(bytes);
+    };
+    add(VERSION);
+    add(recipe.as_bytes());
+    for name in tokenizer.files().names() {
+        add(name.as_bytes());
+        add(tokenizer.files().get(name).unwrap_or_default());
+    }
+    for path in files {
+        add(hash(path)?.as_bytes());
+    }
+    Ok(hasher.finalize().to_hex().to_string())
+}
+
+/// Takes the tokens of `files` from the cache, or has `fill` make them.
+pub(crate) fn tokenized(
+    files: &[PathBuf],
+    key: &str,
+    cache_dir: Option<&Path>,
+    fill: impl FnOnce(&mut Builder, u64) -> Result<(), Error>,
+) -> Result<Store, Error> {
+    let total = total_len(files)?;
+    let Some(cache_dir) = cache_dir else {
+        let mut builder = Builder::new(None)?;
+        fill(&mut builder, total)?;
+        return builder.finish();
+    };
+    let dir = cache_dir.join(key);
+    if let Some(store) = store::open(&dir)? {
+        return Ok(store);
+    }
+    pretrained_fs::create_dir_all(cache_dir)?;
+    if dir.exists() {
+        // Not as it was written.
+        pretrained_fs::remove_dir(&dir)?;
+    }
+    let mut builder = Builder::new(Some(&dir))?;
+    fill(&mut builder, total)?;
+    builder.finish()
+}
+
+/// Changes whenever the same input would give other tokens or another layout.
+const VERSION: &[u8] = b"pretrained-data 1";
