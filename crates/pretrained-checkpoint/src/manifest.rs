@@ -45,7 +45,7 @@ impl Manifest {
     /// Reads a checkpoint's manifest; `Ok(None)` if it has none.
     pub fn read(checkpoint: &Path) -> Result<Option<Manifest>, ManifestError> {
         let path = checkpoint.join(MANIFEST);
-        let text = match read_limited(&path) {
+        let text = match read_limited(&path, MAX_MANIFEST) {
             Ok(text) => text,
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(e) => return Err(ManifestError::Unreadable(e.to_string())),
@@ -97,16 +97,14 @@ pub(crate) fn file_names(dir: &Path) -> Result<Vec<String>, Error> {
     let mut open = vec![String::new()];
     while let Some(prefix) = open.pop() {
         let path = dir.join(&prefix);
-        let entries = std::fs::read_dir(&path).map_err(|e| Error::io("list", &path, e))?;
-        for entry in entries {
-            let entry = entry.map_err(|e| Error::io("list", &path, e))?;
-            let Ok(name) = entry.file_name().into_string() else {
+        for name in pretrained_fs::list(&path)? {
+            let Ok(name) = name.clone().into_string() else {
                 let error = io::Error::new(io::ErrorKind::InvalidData, "the name is not UTF-8");
-                return Err(Error::io("list", &entry.path(), error));
+                return Err(Error::io("list", &path.join(name), error));
             };
-            let kind = entry.file_type().map_err(|e| Error::io("look at", &entry.path(), e))?;
+            let is_dir = is_dir(&path.join(&name))?;
             let name = format!("{prefix}{name}");
-            if kind.is_dir() {
+            if is_dir {
                 open.push(name + "/");
             } else if name != MANIFEST && name != pretrained_fs::INCOMPLETE {
                 names.push(name);
@@ -117,16 +115,23 @@ pub(crate) fn file_names(dir: &Path) -> Result<Vec<String>, Error> {
     Ok(names)
 }
 
+/// Whether a path is a directory, and no link to one.
+fn is_dir(path: &Path) -> Result<bool, Error> {
+    Ok(!path.is_symlink() && pretrained_fs::metadata(path)?.is_some_and(|it| it.is_dir()))
+}
+
 /// A file's length and hash. It must be a regular file, or a link to one.
 pub(crate) fn hash(path: &Path) -> io::Result<(u64, String)> {
-    let mut file = open_regular(path)?;
+    let file = open_regular(path)?;
     let mut hasher = blake3::Hasher::new();
-    let mut buffer = vec![0; CHUNK];
+    // One byte more than the file has, to see its end in one read.
+    let len = file.metadata()?.len().saturating_add(1);
+    let mut buffer = vec![0; usize::try_from(len).map_or(CHUNK, |it| it.min(CHUNK))];
     let mut size = 0;
     loop {
         let mut len = 0;
         while len < buffer.len() {
-            match pretrained_fs::read(&mut file, path, &mut buffer[len..])? {
+            match pretrained_fs::read(&file, path, &mut buffer[len..])? {
                 0 => break,
                 n => len += n,
             }
@@ -139,22 +144,35 @@ pub(crate) fn hash(path: &Path) -> io::Result<(u64, String)> {
     }
 }
 
-fn read_limited(path: &Path) -> io::Result<String> {
-    let mut text = String::new();
-    let mut file = open_regular(path)?.take(MAX_MANIFEST + 1);
-    file.read_to_string(&mut text)?;
-    if MAX_MANIFEST < text.len() as u64 {
-        return Err(io::Error::new(io::ErrorKind::InvalidData, "longer than 64 MiB"));
+/// Reads a text of at most `limit` bytes.
+pub(crate) fn read_limited(path: &Path, limit: u64) -> io::Result<String> {
+    let mut bytes = Vec::new();
+    Reader { file: open_regular(path)?, path }.take(limit + 1).read_to_end(&mut bytes)?;
+    let invalid = |why: &str| io::Error::new(io::ErrorKind::InvalidData, why);
+    if limit < bytes.len() as u64 {
+        return Err(invalid("too long"));
     }
-    Ok(text)
+    String::from_utf8(bytes).map_err(|_| invalid("not UTF-8"))
 }
 
+/// Opens a file, and nothing that could make us wait.
 fn open_regular(path: &Path) -> io::Result<File> {
     let file = pretrained_fs::open(path)?;
     if !file.metadata()?.is_file() {
         return Err(io::Error::new(io::ErrorKind::InvalidData, "not a regular file"));
     }
     Ok(file)
+}
+
+struct Reader<'a> {
+    file: File,
+    path: &'a Path,
+}
+
+impl Read for Reader<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        pretrained_fs::read(&self.file, self.path, buffer)
+    }
 }
 
 fn is_inside(name: &str) -> bool {

@@ -1,6 +1,6 @@
 use std::{
     collections::BTreeMap,
-    fmt, io,
+    fmt,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     sync::{Mutex, PoisonError},
@@ -10,6 +10,7 @@ use pretrained_fs::{Lock, StagedDir};
 
 use crate::{
     Damage, Error, MANIFEST, PREFIX, Report, Retention, SaveError,
+    error::describe,
     manifest::{self, Manifest},
     verify::{Depth, look, step_of, verify},
 };
@@ -93,7 +94,7 @@ impl Checkpoints {
 
     /// Opens a run's directory for reading, beside whoever trains in it.
     pub fn read(root: &Path) -> Result<Checkpoints, Error> {
-        std::fs::read_dir(root).map_err(|e| Error::io("list", root, e))?;
+        pretrained_fs::list(root)?;
         Ok(Checkpoints::unlocked(root))
     }
 
@@ -148,10 +149,10 @@ impl Checkpoints {
     /// All directories named as checkpoints, oldest step first, whether whole or not.
     pub fn list(&self) -> Result<Vec<Checkpoint>, Error> {
         let mut checkpoints = Vec::new();
-        let list = |e: io::Error| Error::io("list", &self.root, e);
-        for entry in std::fs::read_dir(&self.root).map_err(list)? {
-            let path = entry.map_err(list)?.path();
-            if let Some(step) = step_of(&path).filter(|_| path.is_dir()) {
+        for name in pretrained_fs::list(&self.root)? {
+            let path = self.root.join(name);
+            let Some(step) = step_of(&path) else { continue };
+            if pretrained_fs::metadata(&path)?.is_some_and(|it| it.is_dir()) {
                 checkpoints.push(Checkpoint { step, path });
             }
         }
@@ -237,9 +238,10 @@ impl Checkpoints {
         }
         let is_empty = std::fs::read_dir(&checkpoint.path).is_ok_and(|mut it| it.next().is_none());
         match self.fault_of(checkpoint) {
-            None => Some(InTheWay::Whole),
-            Some(_) if is_empty => None,
-            Some(_) => Some(InTheWay::Damaged),
+            Some(Reason::Damaged(_)) if is_empty => None,
+            Some(Reason::Damaged(_)) => Some(InTheWay::Damaged),
+            // What cannot be looked at may be whole.
+            _ => Some(InTheWay::Whole),
         }
     }
 
@@ -287,7 +289,7 @@ impl Stamp {
         let mut names = manifest::file_names(checkpoint).ok()?;
         names.push(MANIFEST.to_owned());
         let stamp = |name: String| {
-            let it = std::fs::metadata(checkpoint.join(&name)).ok()?;
+            let it = pretrained_fs::metadata(&checkpoint.join(&name)).ok()??;
             Some((name, it.ino(), it.size(), it.mtime(), it.mtime_nsec()))
         };
         names.into_iter().map(stamp).collect::<Option<Vec<_>>>().map(Stamp)
@@ -307,11 +309,6 @@ impl fmt::Display for Reason {
             Reason::Unreadable(reason) | Reason::Refused(reason) => f.write_str(reason),
         }
     }
-}
-
-fn describe(error: &Error) -> String {
-    let source = std::error::Error::source(error);
-    source.map_or_else(|| error.to_string(), |it| format!("{error}: {it}"))
 }
 
 const LOCK: &str = ".pretrained-lock";

@@ -1,10 +1,11 @@
-use std::{io::Read, path::Path};
+use std::{io, path::Path};
 
 use serde::Deserialize;
 
 use crate::{
     Error, MANIFEST,
-    manifest::{self, Manifest, ManifestError},
+    error::describe,
+    manifest::{self, FileRecord, Manifest, ManifestError},
 };
 
 /// What [`verify`] found.
@@ -120,29 +121,32 @@ fn compare(checkpoint: &Path, names: &[String], manifest: &Manifest, depth: Dept
     for (file, record) in &manifest.files {
         report.files += 1;
         report.bytes = report.bytes.saturating_add(record.size);
-        let path = checkpoint.join(file);
-        let damage = match std::fs::metadata(&path) {
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
-                Some(Damage::Missing { file: file.clone() })
-            }
-            Err(e) => Some(Damage::Unreadable { file: file.clone(), reason: e.to_string() }),
-            Ok(metadata) if metadata.len() != record.size => Some(Damage::Size {
-                file: file.clone(),
-                expected: record.size,
-                found: metadata.len(),
-            }),
-            Ok(_) if depth == Depth::Sizes => None,
-            Ok(_) => match manifest::hash(&path) {
-                Ok((_, hash)) if hash == record.blake3 => None,
-                Ok(_) => Some(Damage::Content { file: file.clone() }),
-                Err(e) => Some(Damage::Unreadable { file: file.clone(), reason: e.to_string() }),
-            },
-        };
-        report.damage.extend(damage);
+        report.damage.extend(damage_of(checkpoint, file, record, depth));
     }
     let is_unlisted = |it: &&String| !manifest.files.contains_key(*it);
     report.unlisted = names.iter().filter(is_unlisted).cloned().collect();
     report
+}
+
+fn damage_of(checkpoint: &Path, file: &str, record: &FileRecord, depth: Depth) -> Option<Damage> {
+    let path = checkpoint.join(file);
+    let file = file.to_owned();
+    let unreadable = |file: String, reason: String| Some(Damage::Unreadable { file, reason });
+    match pretrained_fs::metadata(&path) {
+        Err(e) => return unreadable(file, describe(&e)),
+        Ok(None) => return Some(Damage::Missing { file }),
+        Ok(Some(metadata)) if metadata.len() != record.size => {
+            let (expected, found) = (record.size, metadata.len());
+            return Some(Damage::Size { file, expected, found });
+        }
+        Ok(Some(_)) if depth == Depth::Sizes => return None,
+        Ok(Some(_)) => (),
+    }
+    match manifest::hash(&path) {
+        Ok((_, hash)) if hash == record.blake3 => None,
+        Ok(_) => Some(Damage::Content { file }),
+        Err(e) => unreadable(file, e.to_string()),
+    }
 }
 
 fn structure(checkpoint: &Path, names: &[String]) -> Report {
@@ -154,15 +158,14 @@ fn structure(checkpoint: &Path, names: &[String]) -> Report {
         }
     }
     for name in names {
-        match std::fs::metadata(checkpoint.join(name)) {
-            Ok(metadata) if metadata.len() == 0 => {
+        let unreadable = |reason| Damage::Unreadable { file: name.clone(), reason };
+        match pretrained_fs::metadata(&checkpoint.join(name)) {
+            Ok(Some(metadata)) if metadata.len() == 0 => {
                 report.damage.push(unfinished(format!("{name} is empty")));
             }
-            Ok(metadata) => report.bytes = report.bytes.saturating_add(metadata.len()),
-            Err(e) => {
-                let reason = e.to_string();
-                report.damage.push(Damage::Unreadable { file: name.clone(), reason });
-            }
+            Ok(Some(metadata)) => report.bytes = report.bytes.saturating_add(metadata.len()),
+            Ok(None) => report.damage.push(unreadable("it is a link to nothing".to_owned())),
+            Err(e) => report.damage.push(unreadable(describe(&e))),
         }
     }
     match trainer_step(&checkpoint.join(TRAINER_STATE)) {
@@ -185,19 +188,11 @@ fn trainer_step(path: &Path) -> Result<u64, String> {
     struct State {
         global_step: u64,
     }
-    let mut text = Vec::new();
-    let file = std::fs::metadata(path).and_then(|it| {
-        if it.is_file() {
-            pretrained_fs::open(path).map_err(Into::into)
-        } else {
-            Err(std::io::ErrorKind::InvalidInput.into())
-        }
-    });
-    match file.and_then(|it| it.take(MAX_STATE).read_to_end(&mut text)) {
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Err("is missing".to_owned()),
+    match manifest::read_limited(path, MAX_STATE) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Err("is missing".to_owned()),
         Err(e) => Err(format!("cannot be read: {e}")),
-        Ok(_) => {
-            let state: Result<State, _> = serde_json::from_slice(&text);
+        Ok(text) => {
+            let state: Result<State, _> = serde_json::from_str(&text);
             state.map(|it| it.global_step).map_err(|e| format!("is damaged: {e}"))
         }
     }

@@ -40,7 +40,7 @@ pub struct Recovered {
 /// when there is nothing to do. Nobody replaces the directory's files until the answer is dropped:
 /// keep it until the files are open.
 pub fn recover(dir: &Path) -> Result<Recovered, Error> {
-    if !std::fs::metadata(dir).is_ok_and(|it| it.is_dir()) {
+    if !seam::metadata(dir)?.is_some_and(|it| it.is_dir()) {
         return Ok(Recovered { _lock: None });
     }
     let lock = match DirLock::shared(dir) {

@@ -83,13 +83,3 @@ pub fn write_new(path: &Path, bytes: &[u8]) -> Result<(), Error> {
     let mut file = NewFile::create(path)?;
     file.write_all(bytes).map_err(|e| Error::new("write", path, e))
 }
-
-/// Opens a file or a directory for reading. A FIFO does not make it wait.
-pub fn open(path: &Path) -> Result<File, Error> {
-    seam::open(path)
-}
-
-/// Reads some bytes of an open file. `path` is told to tests that watch.
-pub fn read(file: &File, path: &Path, buffer: &mut [u8]) -> io::Result<usize> {
-    seam::read(file, path, buffer)
-}

@@ -162,14 +162,15 @@ pub(crate) fn open_lock(path: &Path) -> Result<File, Error> {
 }
 
 /// Opens a file or a directory for reading. A FIFO does not make it wait.
-pub(crate) fn open(path: &Path) -> Result<File, Error> {
+pub fn open(path: &Path) -> Result<File, Error> {
     use std::os::unix::fs::OpenOptionsExt;
     let mut options = OpenOptions::new();
     options.read(true).custom_flags(rustix::fs::OFlags::NONBLOCK.bits() as i32);
     Call::new(Op::Open, path).run(|| options.open(path)).map_err(|e| Error::new("open", path, e))
 }
 
-pub(crate) fn read(file: &File, path: &Path, buffer: &mut [u8]) -> io::Result<usize> {
+/// Reads some bytes of an open file. `path` is told to tests that watch.
+pub fn read(file: &File, path: &Path, buffer: &mut [u8]) -> io::Result<usize> {
     Call::new(Op::Read, path).run(|| (&*file).read(buffer))
 }
 
@@ -263,7 +264,7 @@ pub(crate) fn remove_empty_dir(path: &Path) -> Result<(), Error> {
 }
 
 /// The names in a directory, sorted so that runs are comparable.
-pub(crate) fn list(path: &Path) -> Result<Vec<OsString>, Error> {
+pub fn list(path: &Path) -> Result<Vec<OsString>, Error> {
     let read = || fs::read_dir(path)?.map(|entry| Ok(entry?.file_name())).collect();
     let names: io::Result<Vec<OsString>> = Call::new(Op::List, path).run(read);
     let mut names = names.map_err(|e| Error::new("list", path, e))?;
@@ -273,7 +274,16 @@ pub(crate) fn list(path: &Path) -> Result<Vec<OsString>, Error> {
 
 /// What is at a path, without following a link, or `None` if nothing is.
 pub(crate) fn stat(path: &Path) -> Result<Option<Metadata>, Error> {
-    match Call::new(Op::Stat, path).run(|| fs::symlink_metadata(path)) {
+    found(path, Call::new(Op::Stat, path).run(|| fs::symlink_metadata(path)))
+}
+
+/// What is at a path or where a link at it leads, or `None` if nothing is.
+pub fn metadata(path: &Path) -> Result<Option<Metadata>, Error> {
+    found(path, Call::new(Op::Stat, path).run(|| fs::metadata(path)))
+}
+
+fn found(path: &Path, metadata: io::Result<Metadata>) -> Result<Option<Metadata>, Error> {
+    match metadata {
         Ok(metadata) => Ok(Some(metadata)),
         Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
             Ok(None)

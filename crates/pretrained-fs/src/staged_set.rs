@@ -73,7 +73,7 @@ impl StagedSet {
         } else {
             dir
         };
-        if !fs::metadata(&dir).is_ok_and(|it| it.is_dir()) {
+        if !seam::metadata(&dir)?.is_some_and(|it| it.is_dir()) {
             let error = Error::new("save into", &dir, io::ErrorKind::NotADirectory.into());
             return Err(error.with_advice("a file is there; choose another path"));
         }
@@ -216,8 +216,8 @@ impl Replacement {
         }
         let mut this = self;
         this.staging.path = beside.clone();
-        // The exchange must not reach the disk before this move has.
-        seam::sync_dir(&this.dir)?;
+        // The exchange must not reach the disk before this move has: a directory that a crash leaves
+        // in two places would be emptied by the sweep of one of them.
         seam::sync_dir(parent(&this.dir))?;
 
         let back_out = |mut this: Replacement, linked: &[&OsString]| {
@@ -226,7 +226,6 @@ impl Replacement {
             }
             seam::rename(&beside, &inside)?;
             this.staging.path = inside.clone();
-            seam::sync_dir(parent(&this.dir))?;
             Ok(Exchanged::No(this))
         };
         let mut linked = Vec::new();
@@ -268,11 +267,11 @@ impl Replacement {
     ) -> Result<Option<Vec<OsString>>, Error> {
         let dir = &self.dir;
         let old = lock.metadata(dir)?;
-        let beside = fs::metadata(parent(dir)).map_err(|e| Error::new("look at", dir, e))?;
+        let beside = seam::metadata(parent(dir))?.map(|it| it.dev());
         let new = seam::stat(&self.staging.path)?;
         let is_alike = new.is_some_and(|it| (it.uid(), it.gid()) == (old.uid(), old.gid()));
         // A mount point cannot be renamed; a directory that we or our shell stand in should not be.
-        let is_root = dir.parent().is_none() || old.dev() != beside.dev();
+        let is_root = dir.parent().is_none() || Some(old.dev()) != beside;
         let here = fs::metadata(".").ok();
         let is_here = here.is_some_and(|it| (it.dev(), it.ino()) == (old.dev(), old.ino()));
         if !is_alike || is_root || is_here || has_attributes(dir) {

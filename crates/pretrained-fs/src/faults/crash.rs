@@ -14,11 +14,15 @@ use std::{
 };
 
 use crate::{
-    faults::{Answer, Watch, observe},
+    faults::{
+        Answer, Watch,
+        loss::{Loss, subsets},
+        observe,
+    },
     seam::{Call, Op},
 };
 
-/// Records what is done below a directory. Syncs are noted and not done.
+/// Records what is done below a directory. Syncs are noted, and not done unless asked for.
 #[derive(Debug)]
 pub struct Recording {
     trace: Arc<Mutex<Trace>>,
@@ -56,24 +60,17 @@ enum Event {
     SyncDir(Node),
 }
 
-/// What becomes of unsynced bytes.
-#[derive(Debug, Clone, Copy)]
-enum Loss {
-    /// They are lost.
-    All,
-    /// They are there.
-    Nothing,
-    /// The length is there, the bytes are not.
-    Bytes,
-    /// The first half is there.
-    Half,
-    /// One of these for each file, by this number.
-    Mixed(u64),
-}
-
 impl Recording {
     /// Takes what is below `root` as durable and records from here on.
     pub fn start(root: &Path) -> io::Result<Recording> {
+        Recording::start_with(root, |_| Answer::Pretend)
+    }
+
+    /// Like [`start`](Recording::start), on a file system that answers like this.
+    pub fn start_with(
+        root: &Path,
+        answer: impl Fn(&Call<'_>) -> Answer + Send + Sync + 'static,
+    ) -> io::Result<Recording> {
         let mut trace = Trace {
             root: root.to_owned(),
             initial: BTreeMap::new(),
@@ -88,7 +85,7 @@ impl Recording {
         trace.initial_data = trace.data.clone();
         let trace = Arc::new(Mutex::new(trace));
         let seen = Arc::clone(&trace);
-        let watch = observe(root, |_| Answer::Pretend, move |call| lock(&seen).push(call));
+        let watch = observe(root, answer, move |call| lock(&seen).push(call));
         Ok(Recording { trace, _watch: watch })
     }
 
@@ -214,7 +211,7 @@ impl Trace {
             let none: Arc<[u8]> = Arc::from([]);
             let durable = durable.get(&node).unwrap_or(&none);
             let current = current.get(&node).unwrap_or(&none);
-            loss.of(node, durable, current)
+            loss.of(node as u64, durable, current)
         };
         let is_dir = |node: Node| self.entries.contains_key(&node);
         let mut open = vec![(ROOT, PathBuf::new())];
@@ -366,50 +363,6 @@ impl Tree {
     }
 }
 
-impl Loss {
-    fn of(self, node: Node, durable: &Arc<[u8]>, current: &Arc<[u8]>) -> Arc<[u8]> {
-        if durable == current {
-            return Arc::clone(current);
-        }
-        match self {
-            Loss::All => Arc::clone(durable),
-            Loss::Nothing => Arc::clone(current),
-            Loss::Bytes => vec![0; current.len()].into(),
-            Loss::Half => current[..current.len() / 2].into(),
-            Loss::Mixed(n) => {
-                let all = [Loss::All, Loss::Nothing, Loss::Bytes, Loss::Half];
-                let pick = scramble(n ^ ((node as u64) << 8)) as usize % all.len();
-                all[pick].of(node, durable, current)
-            }
-        }
-    }
-}
-
 fn is_file_synced(later: &[Event], node: Node) -> bool {
     later.iter().any(|it| matches!(it, Event::SyncFile(synced) if *synced == node))
-}
-
-/// Which of `n` things to keep: all ways for few, a choice of ways for many.
-fn subsets(n: usize) -> Vec<Vec<bool>> {
-    if n <= 7 {
-        return (0..1_u64 << n).map(|bits| (0..n).map(|i| bits >> i & 1 == 1).collect()).collect();
-    }
-    let mut res = Vec::new();
-    for k in 0..=n {
-        res.push((0..n).map(|i| i < k).collect());
-        res.push((0..n).map(|i| i == k).collect());
-        res.push((0..n).map(|i| i != k).collect());
-    }
-    for sample in 0..24 {
-        res.push((0..n).map(|i| scramble((sample << 32) + i as u64) & 1 == 1).collect());
-    }
-    res
-}
-
-/// The finalizer of SplitMix64.
-fn scramble(x: u64) -> u64 {
-    let x = x.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    let x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    let x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    x ^ (x >> 31)
 }

@@ -13,6 +13,7 @@
 //! ```
 
 mod crash;
+mod loss;
 
 use std::{
     fmt, io,

@@ -131,7 +131,7 @@ fn eintr_at_every_operation_is_retried_but_for_fsync() {
         let is_odd = Arc::new(AtomicUsize::new(0));
         let watching = watch(dir.path(), move |call| match call.op {
             Op::SyncFile | Op::SyncDir => Answer::Pretend,
-            _ if is_odd.fetch_add(1, Ordering::Relaxed) % 2 == 0 => {
+            _ if is_odd.fetch_add(1, Ordering::Relaxed).is_multiple_of(2) => {
                 Answer::Fail(Errno::INTR.raw_os_error())
             }
             _ => Answer::Proceed,

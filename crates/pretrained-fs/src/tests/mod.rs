@@ -171,6 +171,30 @@ const SCENARIOS: &[Scenario] = &[
         ],
     },
     Scenario {
+        name: "a set that only loses a file",
+        old: &[("model/config.json", "same"), ("model/weights-1", "1"), ("model/weights-2", "2")],
+        act: |dir| stage_set(dir, &[("config.json", "same"), ("weights-1", "1")]),
+        new: &[("model/config.json", "same"), ("model/weights-1", "1")],
+    },
+    Scenario {
+        name: "a file removed",
+        old: &[("file", "1"), ("other", "1")],
+        act: |dir| match dir.join("file").exists() {
+            true => crate::remove_file(&dir.join("file")),
+            false => Ok(()),
+        },
+        new: &[("other", "1")],
+    },
+    Scenario {
+        name: "a directory renamed",
+        old: &[("model/a", "1"), ("model/inner/b", "2")],
+        act: |dir| match dir.join("model").exists() {
+            true => crate::rename_dir(&dir.join("model"), &dir.join("other")),
+            false => Ok(()),
+        },
+        new: &[("other/a", "1"), ("other/inner/b", "2")],
+    },
+    Scenario {
         name: "a directory removed",
         old: &[("model/a", "1"), ("model/inner/b", "2"), ("other", "1")],
         act: |dir| match dir.join("model").exists() {
