@@ -8,7 +8,8 @@ use std::{
     sync::Arc,
 };
 
-use pretrained_fs::StagedFile;
+use pretrained_fs::{StagedDir, StagedFile, StagedSet};
+use serde_json::{Map, Value};
 
 use crate::Error;
 
@@ -74,33 +75,43 @@ impl TokenizerFiles {
     pub fn write(&self, dir: &Path) -> Result<(), Error> {
         for (name, bytes) in &self.files {
             let path = dir.join(name);
-            if name.contains('/') {
-                let parent = dir.join(TEMPLATES);
-                fs::create_dir_all(&parent)
-                    .map_err(|e| pretrained_fs::Error::new("create", &parent, e))?;
+            if template_name(name).is_some() {
+                create_dir(&dir.join(TEMPLATES))?;
             }
-            File::create(&path)
-                .and_then(|mut file| file.write_all(bytes))
-                .map_err(|e| pretrained_fs::Error::new("write", &path, e))?;
+            write_file(&path, bytes)?;
         }
         Ok(())
     }
 
     /// Makes these the tokenizer files of `dir`, all of them or none; its other files stay.
+    ///
+    /// The files of the sub-directory `additional_chat_templates` are replaced one by one, before
+    /// the others.
     pub fn save(&self, dir: &Path) -> Result<(), Error> {
-        fs::create_dir_all(dir).map_err(|e| pretrained_fs::Error::new("create", dir, e))?;
-        for (name, bytes) in &self.files {
-            let path = dir.join(name);
-            if name.contains('/') {
-                let parent = dir.join(TEMPLATES);
-                fs::create_dir_all(&parent)
-                    .map_err(|e| pretrained_fs::Error::new("create", &parent, e))?;
-            }
-            let mut staged = StagedFile::create(&path)?;
-            staged.write_all(bytes).map_err(|e| pretrained_fs::Error::new("write", &path, e))?;
-            staged.publish()?;
+        if !dir.exists() {
+            let staged = StagedDir::create(dir)?;
+            self.write(staged.path())?;
+            return Ok(staged.publish()?);
         }
-        Ok(())
+        let staged = StagedSet::create(dir, TokenizerFiles::belongs)?;
+        for (name, bytes) in &self.files {
+            if template_name(name).is_some() {
+                create_dir(&dir.join(TEMPLATES))?;
+                let path = dir.join(name);
+                let mut file = StagedFile::create(&path)?;
+                file.write_all(bytes).map_err(|e| pretrained_fs::Error::new("write", &path, e))?;
+                file.publish()?;
+            } else {
+                write_file(&staged.path().join(name), bytes)?;
+            }
+        }
+        for name in list_templates(&dir.join(TEMPLATES))? {
+            let name = format!("{TEMPLATES}/{name}");
+            if !self.files.contains_key(&name) {
+                pretrained_fs::remove_file(&dir.join(name))?;
+            }
+        }
+        Ok(staged.publish()?)
     }
 
     /// The bytes of a file.
@@ -157,6 +168,25 @@ fn list_templates(dir: &Path) -> Result<Vec<String>, Error> {
     Ok(names)
 }
 
+/// The model's config.json, which names the family; empty if there is none that can be read as one,
+/// since a tokenizer needs no model.
+pub(crate) fn read_model_config(dir: &Path) -> Result<Map<String, Value>, Error> {
+    let bytes = read_file(&dir.join(MODEL_CONFIG), MAX_TEMPLATE_LEN)?.unwrap_or_default();
+    Ok(match serde_json::from_slice(&bytes) {
+        Ok(Value::Object(config)) => config,
+        _ => Map::new(),
+    })
+}
+
+fn create_dir(dir: &Path) -> Result<(), Error> {
+    Ok(fs::create_dir_all(dir).map_err(|e| pretrained_fs::Error::new("create", dir, e))?)
+}
+
+fn write_file(path: &Path, bytes: &[u8]) -> Result<(), Error> {
+    let written = File::create(path).and_then(|mut file| file.write_all(bytes));
+    Ok(written.map_err(|e| pretrained_fs::Error::new("write", path, e))?)
+}
+
 /// Reads a regular file of at most `max_len` bytes; `None` if there is none.
 fn read_file(path: &Path, max_len: u64) -> Result<Option<Arc<[u8]>>, Error> {
     // Asked before opening because opening a pipe would wait for its other end.
@@ -200,6 +230,7 @@ pub(crate) const MERGES: &str = "merges.txt";
 pub(crate) const VOCAB_TXT: &str = "vocab.txt";
 pub(crate) const SENTENCEPIECE: &str = "tokenizer.model";
 pub(crate) const CHAT_TEMPLATE: &str = "chat_template.jinja";
+const MODEL_CONFIG: &str = "config.json";
 const TEMPLATES: &str = "additional_chat_templates";
 
 const NAMES: &[&str] = &[

@@ -9,9 +9,10 @@
 
 mod bundle;
 mod chat;
+mod encode;
 mod error;
 mod guard;
-mod settings;
+mod load;
 mod special;
 mod stream;
 #[cfg(test)]
@@ -21,8 +22,9 @@ mod train;
 
 pub use bundle::TokenizerFiles;
 pub use chat::{ChatEncoding, ChatOptions};
+pub use encode::{EncodeOptions, Encoding, Input, OffsetUnit, Padding, Truncation};
 pub use error::Error;
-pub use settings::Side;
+pub use load::Side;
 pub use special::SpecialTokens;
 pub use stream::DecodeStream;
 pub use tokenizer::AutoTokenizer;

@@ -2,8 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::{Map, Value};
-
 /// The special tokens that have a role, by the role's name in `tokenizer_config.json`.
 ///
 /// A role that is `None` is not set; unset roles are undefined in a chat template.
@@ -62,38 +60,5 @@ impl SpecialTokens {
             "mask_token" => &mut self.mask,
             _ => return None,
         })
-    }
-
-    /// Takes the roles that `document` sets. A role set to null is unset.
-    pub(crate) fn read(&mut self, document: &Map<String, Value>) {
-        for (key, value) in document {
-            if let Some(role) = self.role(key)
-                && (value.is_null() || content(value).is_some())
-            {
-                *role = content(value);
-            }
-        }
-        let extra = document.get("extra_special_tokens");
-        for value in extra
-            .or_else(|| document.get("additional_special_tokens"))
-            .and_then(Value::as_array)
-            .into_iter()
-            .flatten()
-        {
-            if let Some(token) = content(value)
-                && !self.extra.contains(&token)
-            {
-                self.extra.push(token);
-            }
-        }
-    }
-}
-
-/// A token is written as its text, or as an object with options beside its text.
-fn content(value: &Value) -> Option<String> {
-    match value {
-        Value::String(text) => Some(text.clone()),
-        Value::Object(object) => Some(object.get("content")?.as_str()?.to_owned()),
-        _ => None,
     }
 }

@@ -3,10 +3,13 @@
 use std::path::Path;
 
 use rayon::prelude::*;
+use serde_json::{Map, Value};
 
 use crate::{
-    DecodeStream, Error, Side, SpecialTokens, TokenizerFiles, bundle::TOKENIZER,
-    chat::ChatTemplates, guard::guarded, settings::Settings,
+    DecodeStream, Error, Side, SpecialTokens, TokenizerFiles, bundle,
+    chat::ChatTemplates,
+    guard::guarded,
+    load::{self, Settings},
 };
 
 /// A tokenizer, as its files describe it.
@@ -28,22 +31,18 @@ impl AutoTokenizer {
         if files.is_empty() {
             return Err(Error::Missing { dir: dir.to_owned() });
         }
-        AutoTokenizer::from_files(files).map_err(|e| e.within(dir))
+        let config = bundle::read_model_config(dir)?;
+        AutoTokenizer::new(files, &config).map_err(|e| e.within(dir))
     }
 
-    /// Makes a tokenizer of files that are already in memory.
+    /// Makes a tokenizer of files that are already in memory, for no model in particular.
     pub fn from_files(files: TokenizerFiles) -> Result<AutoTokenizer, Error> {
-        let settings = Settings::read(&files)?;
-        let Some(json) = files.get(TOKENIZER) else {
-            return Err(Error::Missing { dir: Path::new(".").to_owned() });
-        };
-        let mut inner = guarded(|| tokenizers::Tokenizer::from_bytes(json))
-            .map_err(|e| Error::invalid(TOKENIZER, e))?
-            .map_err(|e| Error::invalid(TOKENIZER, e))?;
-        // transformers resets both at every call, so what the file was saved with means nothing.
-        inner.with_padding(None);
-        inner.with_truncation(None).map_err(|e| Error::invalid(TOKENIZER, e))?;
-        let templates = ChatTemplates::read(&files, &settings.document)?;
+        AutoTokenizer::new(files, &Map::new())
+    }
+
+    fn new(files: TokenizerFiles, config: &Map<String, Value>) -> Result<AutoTokenizer, Error> {
+        let (inner, settings) = load::load(&files, config)?;
+        let templates = ChatTemplates::read(&files, &settings.config)?;
         Ok(AutoTokenizer { files, inner, settings, templates })
     }
 
@@ -76,9 +75,10 @@ impl AutoTokenizer {
 
     /// The text of ids. Ids outside the vocabulary are left out.
     pub fn decode(&self, ids: &[u32], skip_special_tokens: bool) -> Result<String, Error> {
-        guarded(|| self.inner.decode(ids, skip_special_tokens))
+        let text = guarded(|| self.inner.decode(ids, skip_special_tokens))
             .map_err(Error::text)?
-            .map_err(Error::text)
+            .map_err(Error::text)?;
+        Ok(if self.settings.clean_up { clean_up(&text) } else { text })
     }
 
     /// Decodes ids one at a time, for output that appears while it is generated.
@@ -133,17 +133,25 @@ impl AutoTokenizer {
 
     /// The end at which short sequences are filled, unless a call says otherwise.
     pub fn padding_side(&self) -> Side {
-        self.settings.padding_side.unwrap_or_default()
+        self.settings.padding_side
     }
 
     /// The end at which long sequences are cut, unless a call says otherwise.
     pub fn truncation_side(&self) -> Side {
-        self.settings.truncation_side.unwrap_or_default()
+        self.settings.truncation_side
     }
 
     /// Whether the files hold a chat template.
     pub fn has_chat_template(&self) -> bool {
         !self.templates.is_empty()
+    }
+
+    pub(crate) fn inner(&self) -> &tokenizers::Tokenizer {
+        &self.inner
+    }
+
+    pub(crate) fn settings(&self) -> &Settings {
+        &self.settings
     }
 
     pub(crate) fn chat_templates(&self) -> &ChatTemplates {
@@ -166,4 +174,21 @@ impl std::fmt::Debug for AutoTokenizer {
             .field("special_tokens", &self.settings.special)
             .finish_non_exhaustive()
     }
+}
+
+/// Takes away the spaces that WordPiece leaves before punctuation.
+fn clean_up(text: &str) -> String {
+    const RULES: [(&str, &str); 10] = [
+        (" .", "."),
+        (" ?", "?"),
+        (" !", "!"),
+        (" ,", ","),
+        (" ' ", "'"),
+        (" n't", "n't"),
+        (" 'm", "'m"),
+        (" 's", "'s"),
+        (" 've", "'ve"),
+        (" 're", "'re"),
+    ];
+    RULES.iter().fold(text.to_owned(), |text, (from, to)| text.replace(from, to))
 }
