@@ -92,9 +92,12 @@ impl<'de> Visitor<'de> for HeaderVisitor<'_, '_> {
                 }
                 Entry::Occupied(mut entry) => {
                     // A plain map would keep the last one, and hide the others from the reader.
-                    let duplicate = FormatError::DuplicateTensor(entry.key().clone());
-                    entry.insert(info);
-                    state.refuse(duplicate)?;
+                    let tensor = entry.key().clone();
+                    let hidden = entry.insert(info);
+                    state.refuse(FormatError::DuplicateTensor(tensor.clone()))?;
+                    if let Err(dtype) = hidden.dtype {
+                        state.refuse(FormatError::UnknownDtype { tensor, dtype })?;
+                    }
                 }
             }
         }
