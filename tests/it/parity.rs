@@ -7,7 +7,7 @@ use std::path::Path;
 use pretrained::artifact::{Artifact, SaveOptions};
 use pretrained::prelude::*;
 use pretrained::safetensors::TensorFile;
-use pretrained::torch::logits;
+use pretrained::torch::{Kind, Tensor};
 use serde_json::{Value, json};
 
 use crate::python;
@@ -33,8 +33,7 @@ fn check(
 ) {
     let case = Case { model_type, tied, dtype, max_shard_size };
     let scratch = tempfile::tempdir().expect("a scratch directory");
-    let (theirs, ours, again) =
-        (scratch.path().join("theirs"), scratch.path().join("ours"), scratch.path().join("again"));
+    let (theirs, ours) = (scratch.path().join("theirs"), scratch.path().join("ours"));
     make(&theirs, case);
     let expected = Described::by_transformers(&theirs, scratch.path(), "theirs");
 
@@ -50,8 +49,7 @@ fn check(
     assert_eq!(found.weights, expected.weights, "the tensors that transformers reads");
     assert_eq!(found.report["problems"], json!({}), "nothing missing, unexpected or misshapen");
 
-    save_again(&theirs, &again, case);
-    same_files(&again, &ours);
+    same_files(&theirs, &ours);
 }
 
 fn make(out: &Path, case: Case) {
@@ -79,19 +77,29 @@ fn read_what_they_wrote(theirs: &Path, case: Case, expected: &Described) {
 
     let model =
         AutoModelForCausalLM::from_pretrained(theirs, Device::Cpu).expect("their model opens");
-    let found = logits(&model, &IDS.map(Vec::from)).expect("a forward pass").values;
+    let tokens = Tensor::from_slice2(&IDS.map(|row| row.map(i64::from)));
+    let found = model.forward(&tokens, &mut KvCache::default()).expect("a forward pass");
+    let found =
+        Vec::<f32>::try_from(found.to_kind(Kind::Float).detach().flatten(0, -1)).expect("numbers");
     let difference =
         expected.logits.iter().zip(&found).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
     assert_eq!(found.len(), expected.logits.len());
-    let allowed = if case.dtype == "float32" { 1e-5 } else { 0.0 };
+    let allowed = match (case.model_type, case.dtype) {
+        (_, "float32") => 1e-5,
+        // Their gelu_new is six operations, each rounded to bfloat16; ours is one, rounded once.
+        ("gpt2", _) => 2e-2,
+        _ => 0.0,
+    };
     assert!(
         difference <= allowed,
         "the largest difference of a logit is {difference:e}, allowed is {allowed:e}"
     );
 
     let prompt = numbers(&expected.report["prompt_ids"]);
-    let options =
-        GenerationOptions { max_new_tokens: Some(NEW_TOKENS), ..GenerationOptions::new(&model) };
+    let options = GenerationOptions {
+        max_new_tokens: Some(NEW_TOKENS),
+        ..GenerationOptions::new(&model).expect("options")
+    };
     let new: Result<Vec<u32>, _> = generate(&model, &prompt, &options).expect("a prompt").collect();
     assert_eq!(json!(new.expect("tokens")), expected.report["new_ids"], "the greedy continuation");
 }
@@ -126,21 +134,13 @@ fn write(theirs: &Path, ours: &Path, case: Case) {
     }
 }
 
-fn save_again(theirs: &Path, again: &Path, case: Case) {
-    let mut with = json!({"model": theirs, "out": again});
-    if let Some((size, _)) = case.max_shard_size {
-        with["max_shard_size"] = json!(size);
-    }
-    python::call("models.save_again", with);
-}
-
-/// What we wrote is what they would have written, file by file and byte by byte.
+/// What we wrote is what they had written, file by file and byte by byte.
 #[track_caller]
-fn same_files(again: &Path, ours: &Path) {
-    assert_eq!(listing(again), listing(ours), "the same files");
-    for name in listing(again).iter().filter(|name| !name.starts_with("tokenizer")) {
-        let read = |dir: &Path| fs::read(dir.join(name)).expect("a listed file is there");
-        let (theirs, ours) = (read(again), read(ours));
+fn same_files(theirs: &Path, ours: &Path) {
+    assert_eq!(listing(theirs), listing(ours), "the same files");
+    for name in listing(theirs) {
+        let read = |dir: &Path| fs::read(dir.join(&name)).expect("a listed file is there");
+        let (theirs, ours) = (read(theirs), read(ours));
         if name.ends_with(".json") {
             assert_eq!(String::from_utf8_lossy(&theirs), String::from_utf8_lossy(&ours), "{name}");
         }

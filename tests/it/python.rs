@@ -1,5 +1,6 @@
 //! Asks the pinned transformers, through `tests/python/server.py`.
 
+use std::env;
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{ChildStdin, ChildStdout, Command, Stdio};
@@ -25,9 +26,10 @@ pub(crate) fn call(function: &str, with: Value) -> Value {
     }
 }
 
-/// The environment's interpreter, for a script that needs a process of its own.
-pub(crate) fn interpreter() -> PathBuf {
-    let python = root().join(".torch/venv/bin/python");
+/// The interpreter with everything that tests compare against.
+fn interpreter() -> PathBuf {
+    let python = env::var_os("PRETRAINED_PYTHON")
+        .map_or_else(|| root().join(".torch/venv/bin/python"), PathBuf::from);
     assert!(python.exists(), "{} is not there; `cargo xtask test` makes it", python.display());
     python
 }

@@ -89,13 +89,6 @@ def describe(model, ids, texts, prompt, max_new_tokens, logits_out, weights_out=
     }
 
 
-def save_again(model, out, max_shard_size=None):
-    """Loads a directory and writes it again, as transformers would."""
-    sharding = {"max_shard_size": max_shard_size} if max_shard_size else {}
-    AutoModelForCausalLM.from_pretrained(model).save_pretrained(out, **sharding)
-    AutoTokenizer.from_pretrained(model).save_pretrained(out)
-
-
 def save_pickle(model, out):
     """The weights of a directory as a `pytorch_model.bin` at `out`."""
     network = AutoModelForCausalLM.from_pretrained(model)

@@ -1,5 +1,7 @@
 //! `cargo xtask test`: every test there is.
 
+use std::path::Path;
+
 use anyhow::Result;
 
 use crate::process::{self, cargo};
@@ -22,18 +24,27 @@ pub(crate) const TORCH_FEATURES: [&str; 2] =
     ["--features", "pretrained/torch,pretrained-tests/torch"];
 
 pub(crate) fn all() -> Result<()> {
-    plain()?;
-    torch()
+    libtorch::ensure()?;
+    let python = venv::parity()?;
+    // Plain tests that have something to compare with Python do so where they are told which.
+    process::run(cargo(["test"]).env(PYTHON, &python))?;
+    with_torch(&python)
 }
 
 /// What needs rustc only.
 pub(crate) fn plain() -> Result<()> {
-    process::run(&mut cargo(["test"]))
+    process::run(cargo(["test"]).env_remove(PYTHON))
 }
 
-/// What needs libtorch or Python; both are installed first where they are missing.
+/// What needs libtorch; it and Python's packages are installed first where they are missing.
 pub(crate) fn torch() -> Result<()> {
     libtorch::ensure()?;
-    venv::parity()?;
-    process::run(cargo(["test"]).args(TORCH_PACKAGES).args(TORCH_FEATURES))
+    with_torch(&venv::parity()?)
 }
+
+fn with_torch(python: &Path) -> Result<()> {
+    process::run(cargo(["test"]).args(TORCH_PACKAGES).args(TORCH_FEATURES).env(PYTHON, python))
+}
+
+/// The environment variable that names the interpreter with everything that tests compare against.
+const PYTHON: &str = "PRETRAINED_PYTHON";
