@@ -19,6 +19,9 @@ use crate::{
     tied,
 };
 
+/// Is told how many bytes of how many are written.
+pub(crate) type Progress<'a> = dyn Fn(u64, u64) + Sync + 'a;
+
 /// How to convert.
 #[derive(Debug, Clone, Default)]
 pub struct ConvertOptions {
@@ -48,10 +51,13 @@ pub struct Converted {
 ///
 /// Tensors are streamed: memory does not grow with the model. What is at the destination is
 /// replaced as a whole, or not at all.
+///
+/// `progress` is told how many bytes of how many are written, from several threads.
 pub fn convert(
     source: impl AsRef<Path>,
     dest: impl AsRef<Path>,
     options: &ConvertOptions,
+    progress: impl Fn(u64, u64) + Sync,
 ) -> Result<Converted, Error> {
     let (source, dest) = (cache::resolve(source.as_ref())?, dest.as_ref());
     let same = |a: PathBuf| fs::canonicalize(dest).is_ok_and(|b| a == b);
@@ -60,12 +66,17 @@ pub fn convert(
         return Err(Error::Refused { path: dest.to_owned(), reason });
     }
     match source.is_dir() {
-        true => convert_dir(&source, dest, options),
-        false => convert_file(&source, dest, options),
+        true => convert_dir(&source, dest, options, &progress),
+        false => convert_file(&source, dest, options, &progress),
     }
 }
 
-fn convert_dir(source: &Path, dest: &Path, options: &ConvertOptions) -> Result<Converted, Error> {
+fn convert_dir(
+    source: &Path,
+    dest: &Path,
+    options: &ConvertOptions,
+    progress: &Progress<'_>,
+) -> Result<Converted, Error> {
     let (dir, _unchanged) = artifact::open_dir(source)?;
     let mut config = artifact::read_config(&dir)?;
     let open = OpenOptions { variant: options.save.variant.clone(), ..OpenOptions::default() };
@@ -85,14 +96,19 @@ fn convert_dir(source: &Path, dest: &Path, options: &ConvertOptions) -> Result<C
     }
     plan.texts.extend(artifact::read_text(&dir, GENERATION_CONFIG)?);
     plan.tokenizer = Some(TokenizerFiles::read(dir.path())?);
-    save_with(dest, &plan, |layout, file| layout.write_pieces(file, stream.fill()))?;
+    save_with(dest, &plan, |layout, file| layout.write_pieces(file, stream.fill(progress)))?;
 
     warnings.extend(untied.warnings);
     let files = plan.weights.iter().map(|(name, it)| (dest.join(name), it.file_len())).collect();
     Ok(stream.converted(files, untied.dropped, warnings))
 }
 
-fn convert_file(source: &Path, dest: &Path, options: &ConvertOptions) -> Result<Converted, Error> {
+fn convert_file(
+    source: &Path,
+    dest: &Path,
+    options: &ConvertOptions,
+    progress: &Progress<'_>,
+) -> Result<Converted, Error> {
     let refused = |reason| Err(Error::Refused { path: dest.to_owned(), reason });
     if dest.extension().is_none_or(|it| it != "safetensors") {
         return refused(Refusal::NotNamedSafetensors);
@@ -112,7 +128,7 @@ fn convert_file(source: &Path, dest: &Path, options: &ConvertOptions) -> Result<
         let limit = options.save.max_shard_size;
         return refused(Refusal::FileOverShardSize { limit });
     }
-    write_file(dest, &layout, |file| layout.write_pieces(file, stream.fill()))?;
+    write_file(dest, &layout, |file| layout.write_pieces(file, stream.fill(progress)))?;
     let files = vec![(dest.to_owned(), layout.file_len())];
     Ok(stream.converted(files, untied.dropped, untied.warnings))
 }

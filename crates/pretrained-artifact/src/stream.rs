@@ -1,10 +1,16 @@
 //! Tensors on their way from one set of files to another, piece by piece.
 
-use std::{cmp::Ordering, collections::BTreeMap, io, path::PathBuf};
+use std::{
+    cmp,
+    collections::BTreeMap,
+    io,
+    path::PathBuf,
+    sync::atomic::{AtomicU64, Ordering},
+};
 
 use pretrained_safetensors::{Dtype, TensorSpec, cast_into};
 
-use crate::{Converted, Warning, Weights};
+use crate::{Converted, Warning, Weights, convert::Progress};
 
 /// The tensors of some weights, without some of them, perhaps as another type.
 #[derive(Debug)]
@@ -12,6 +18,8 @@ pub(crate) struct Stream<'a> {
     weights: &'a Weights,
     /// Every tensor that is stored, and the type that it has in the source.
     tensors: BTreeMap<&'a str, (TensorSpec, Dtype)>,
+    /// Bytes that were asked for so far.
+    filled: AtomicU64,
 }
 
 impl<'a> Stream<'a> {
@@ -28,7 +36,7 @@ impl<'a> Stream<'a> {
             Some((name, (spec, info.dtype)))
         };
         let tensors = weights.names().filter_map(tensor).collect();
-        Stream { weights, tensors }
+        Stream { weights, tensors, filled: AtomicU64::new(0) }
     }
 
     /// The tensors as they are to be stored, in the order in which transformers would take them
@@ -47,8 +55,15 @@ impl<'a> Stream<'a> {
 
     /// Puts a part of a tensor, as it is to be stored, into a buffer. May be called from several
     /// threads.
-    pub(crate) fn fill(&self) -> impl Fn(&TensorSpec, usize, &mut [u8]) -> io::Result<()> + Sync {
-        |spec, offset, buffer| {
+    pub(crate) fn fill(
+        &self,
+        progress: &Progress<'_>,
+    ) -> impl Fn(&TensorSpec, usize, &mut [u8]) -> io::Result<()> + Sync {
+        let len = |spec: &TensorSpec| spec.dtype.byte_len(&spec.shape).unwrap_or(0) as u64;
+        let total = self.tensors.values().map(|it| len(&it.0)).sum();
+        move |spec, offset, buffer| {
+            let done = self.filled.fetch_add(buffer.len() as u64, Ordering::Relaxed);
+            progress(done, total);
             let name = spec.name.as_str();
             let Some((_, from)) = self.tensors.get(name) else {
                 return Err(io::ErrorKind::NotFound.into());
@@ -85,7 +100,7 @@ impl<'a> Stream<'a> {
 
 /// The order of names in which `layers.2` comes before `layers.10`: part by part, numbers by
 /// value and before words.
-pub(crate) fn natural_order(a: &str, b: &str) -> Ordering {
+pub(crate) fn natural_order(a: &str, b: &str) -> cmp::Ordering {
     let key = |part: &str| {
         let number = part.bytes().all(|it| it.is_ascii_digit()).then(|| part.parse::<u64>().ok());
         (number.flatten().map_or((1, 0), |it| (0, it)), part.to_owned())

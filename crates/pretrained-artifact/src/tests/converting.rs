@@ -7,7 +7,7 @@ use std::{
 use pretrained_safetensors::{Dtype, TensorFile, cast};
 
 use super::{layouts::layout_dir, listing, temp};
-use crate::{Artifact, ConvertOptions, SaveOptions, Tie, Warning, convert};
+use crate::{Artifact, ConvertOptions, Converted, Error, SaveOptions, Tie, Warning};
 
 /// Converts a layout, and checks every tensor of the result against what torch loads from the
 /// source. Tied names are among the dropped ones, and nowhere else.
@@ -40,6 +40,14 @@ fn check_converts(layout: &str, dest: &Path, options: &ConvertOptions, tied: &[(
     for (name, bytes) in &converted.files {
         assert_eq!(fs::metadata(name).expect("there").len(), *bytes);
     }
+}
+
+fn convert(
+    source: impl AsRef<Path>,
+    dest: impl AsRef<Path>,
+    options: &ConvertOptions,
+) -> Result<Converted, Error> {
+    crate::convert(source, dest, options, |done, total| assert!(done <= total))
 }
 
 fn sharded(max_shard_size: u64) -> ConvertOptions {
