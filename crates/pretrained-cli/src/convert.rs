@@ -1,0 +1,89 @@
+use std::{path::PathBuf, process::ExitCode};
+
+use anyhow::Result;
+use pretrained::{
+    artifact::{ConvertOptions, Converted, SaveOptions, convert, parse_float_dtype, parse_size},
+    safetensors::Dtype,
+};
+use serde_json::{Value, json};
+
+use crate::{
+    output::{self, bytes, count, one_line},
+    progress::Bar,
+};
+
+/// Write weights anew as safetensors, from pickled or other ones.
+///
+/// A model directory becomes another model directory, with its config and tokenizer; a single
+/// file becomes a single .safetensors file. What is at the destination is replaced as a whole.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// A model directory, org/name from the Hugging Face cache, or a .bin or .safetensors file.
+    src: PathBuf,
+    /// The directory or the .safetensors file to write.
+    dst: PathBuf,
+    /// Convert floating-point tensors to this type: bf16, f16, f32 or f64.
+    #[arg(long, value_parser = dtype)]
+    dtype: Option<Dtype>,
+    /// Begin another file when one would have more bytes of tensors than this.
+    #[arg(long, value_name = "SIZE", default_value = "50GB", value_parser = size)]
+    max_shard_size: u64,
+    /// The variant to read and to write, such as fp16 for model.fp16.safetensors.
+    #[arg(long)]
+    variant: Option<String>,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+pub(crate) fn run(args: Args) -> Result<ExitCode> {
+    let save = SaveOptions { max_shard_size: args.max_shard_size, variant: args.variant };
+    let options = ConvertOptions { dtype: args.dtype, save };
+    let bar = Bar::bytes("convert");
+    let converted = convert(&args.src, &args.dst, &options, |done, total| bar.set(done, total));
+    bar.finish();
+    let converted = converted?;
+    for warning in &converted.warnings {
+        output::note(format_args!("warning: {warning}"));
+    }
+    match args.json {
+        true => output::print_json(&to_json(&converted))?,
+        false => output::print(to_text(&converted))?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn to_text(converted: &Converted) -> String {
+    let mut text = String::new();
+    for (path, len) in &converted.files {
+        text += &format!("{}  {}\n", one_line(&path.display().to_string()), bytes(*len));
+    }
+    for (target, source) in &converted.tied {
+        text += &one_line(&format!("{target} is tied to {source}, and stored under that name"));
+        text += "\n";
+    }
+    text += &format!("{} tensors", count(converted.tensors as u64));
+    if converted.cast > 0 {
+        text += &format!(", {} of them cast", count(converted.cast as u64));
+    }
+    text + "\n"
+}
+
+fn to_json(converted: &Converted) -> Value {
+    let file = |(path, bytes): &(PathBuf, u64)| json!({"path": path, "bytes": bytes});
+    json!({
+        "files": converted.files.iter().map(file).collect::<Vec<Value>>(),
+        "tensors": converted.tensors,
+        "cast": converted.cast,
+        "tied": converted.tied,
+        "warnings": converted.warnings.iter().map(ToString::to_string).collect::<Vec<String>>(),
+    })
+}
+
+fn dtype(text: &str) -> Result<Dtype, String> {
+    parse_float_dtype(text).ok_or_else(|| "give one of bf16, f16, f32, f64".to_owned())
+}
+
+fn size(text: &str) -> Result<u64, String> {
+    parse_size(text).map_err(|e| e.to_string())
+}

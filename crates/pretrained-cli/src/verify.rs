@@ -1,0 +1,137 @@
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use anyhow::Result;
+use pretrained::{
+    artifact::{self, CONFIG, NonFinite, Verification, VerifyOptions},
+    checkpoint::{self, Checkpoints, MANIFEST, Report},
+    train::TrainerState,
+};
+use serde_json::{Value, json};
+
+use crate::{
+    output::{self, bytes, count, one_line},
+    runs,
+};
+
+/// Check that a file of weights, a model directory, a checkpoint or a whole run is undamaged.
+///
+/// Where a checkpoint has a manifest, every byte is compared with it; elsewhere it is checked that
+/// all files are there and agree with each other. Exit code 0: whole; 1: damaged, or not readable.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// A .safetensors or .bin file, a model directory, a checkpoint, or the directory of a run.
+    path: PathBuf,
+    /// The variant of the weights, such as fp16 for model.fp16.safetensors.
+    #[arg(long)]
+    variant: Option<String>,
+    /// Also read every value, and name the tensors that have NaN or infinite ones.
+    #[arg(long)]
+    values: bool,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// One directory or file, and all that is known of it.
+struct Verified {
+    structure: Verification,
+    /// For a checkpoint.
+    content: Option<Report>,
+    /// What is damaged, by either.
+    problems: Vec<String>,
+}
+
+pub(crate) fn run(args: Args) -> Result<ExitCode> {
+    let options = VerifyOptions { variant: args.variant, values: args.values };
+    let mut targets = Vec::new();
+    if runs::is_run(&args.path) {
+        let checkpoints = Checkpoints::read(&args.path)?.list()?;
+        targets.extend(checkpoints.into_iter().map(|it| it.path));
+        // A run that has come to its end has the finished model beside its checkpoints.
+        if args.path.join(CONFIG).exists() {
+            targets.push(args.path.clone());
+        }
+    } else {
+        targets.push(args.path.clone());
+    }
+    let verified = targets.iter().map(|it| verify(it, &options)).collect::<Result<Vec<_>>>()?;
+
+    let is_whole = verified.iter().all(|it| it.problems.is_empty());
+    if args.json {
+        output::print_json(&json!({
+            "path": args.path,
+            "whole": is_whole,
+            "targets": verified.iter().map(Verified::to_json).collect::<Vec<Value>>(),
+        }))?;
+    } else {
+        for it in &verified {
+            output::print(it.to_text())?;
+            for warning in &it.structure.warnings {
+                output::note(format_args!("warning: {warning}"));
+            }
+        }
+    }
+    Ok(if is_whole { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn verify(path: &Path, options: &VerifyOptions) -> Result<Verified> {
+    let structure = artifact::verify(path, options)?;
+    let is_checkpoint = [MANIFEST, TrainerState::FILE].iter().any(|it| path.join(it).exists());
+    let content = is_checkpoint.then(|| checkpoint::verify(path)).transpose()?;
+    let damage = content.iter().flat_map(|it| &it.damage);
+    let mut problems: Vec<String> = damage.map(|it| format!("{}: {it}", path.display())).collect();
+    problems.extend(structure.problems.iter().cloned());
+    Ok(Verified { structure, content, problems })
+}
+
+impl Verified {
+    fn has_manifest(&self) -> bool {
+        self.content.as_ref().is_some_and(|it| it.has_manifest)
+    }
+
+    fn to_json(&self) -> Value {
+        let Verification { path, files, tensors, warnings, non_finite, .. } = &self.structure;
+        let non_finite = non_finite.iter().map(|NonFinite { tensor, nan, infinite }| {
+            json!({"tensor": tensor, "nan": nan, "infinite": infinite})
+        });
+        let files = files.iter().map(|(name, bytes)| json!({"name": name, "bytes": bytes}));
+        json!({
+            "path": path,
+            "whole": self.problems.is_empty(),
+            "manifest": self.has_manifest(),
+            "files": files.collect::<Vec<Value>>(),
+            "tensors": tensors,
+            "problems": self.problems,
+            "warnings": warnings.iter().map(ToString::to_string).collect::<Vec<String>>(),
+            "non_finite": non_finite.collect::<Vec<Value>>(),
+        })
+    }
+
+    fn to_text(&self) -> String {
+        let path = one_line(&self.structure.path.display().to_string());
+        let mut text = String::new();
+        if self.problems.is_empty() {
+            let size = self.structure.files.iter().map(|it| it.1).sum();
+            let tensors = count(self.structure.tensors as u64);
+            let how = match self.has_manifest() {
+                true => "every byte as it was saved",
+                false => "structure only, there is no manifest to compare the bytes with",
+            };
+            text += &format!("{path}: whole, {tensors} tensors, {} ({how})\n", bytes(size));
+        } else {
+            text += &format!("{path}: damaged\n");
+            for problem in &self.problems {
+                text += &format!("  {}\n", one_line(problem));
+            }
+        }
+        for NonFinite { tensor, nan, infinite } in &self.structure.non_finite {
+            let tensor = one_line(tensor);
+            let (nan, infinite) = (count(*nan), count(*infinite));
+            text += &format!("  {tensor} has {nan} values that are NaN, {infinite} infinite\n");
+        }
+        text
+    }
+}
