@@ -36,6 +36,24 @@ pub trait Dataset: Send + Sync {
     }
 }
 
+impl<D: Dataset + ?Sized> Dataset for Box<D> {
+    fn len(&self) -> usize {
+        (**self).len()
+    }
+
+    fn example(&self, i: usize) -> Example<'_> {
+        (**self).example(i)
+    }
+
+    fn example_len(&self, i: usize) -> usize {
+        (**self).example_len(i)
+    }
+
+    fn fingerprint(&self) -> String {
+        (**self).fingerprint()
+    }
+}
+
 /// Examples that a program has made itself.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct InMemory(pub Vec<Example<'static>>);

@@ -1,6 +1,6 @@
 //! Where tensors are, and how libtorch's CUDA half gets into the process.
 
-use std::{path::PathBuf, sync::OnceLock};
+use std::{path::PathBuf, str::FromStr, sync::OnceLock};
 
 /// Where parameters are kept and networks run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -16,6 +16,25 @@ impl Device {
     /// The first GPU if there is one that libtorch can use, else the CPU.
     pub fn cuda_if_available() -> Device {
         if cuda_is_available() { Device::Cuda(0) } else { Device::Cpu }
+    }
+}
+
+/// A text names no device.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is no device: cpu, cuda or cuda:1")]
+pub struct UnknownDevice(String);
+
+impl FromStr for Device {
+    type Err = UnknownDevice;
+
+    /// As PyTorch spells them: `cpu`, `cuda`, `cuda:1`.
+    fn from_str(text: &str) -> Result<Device, UnknownDevice> {
+        let number = match text {
+            "cpu" => return Ok(Device::Cpu),
+            "cuda" => Some(0),
+            _ => text.strip_prefix("cuda:").and_then(|it| it.parse().ok()),
+        };
+        number.map(Device::Cuda).ok_or_else(|| UnknownDevice(text.to_owned()))
     }
 }
 

@@ -1,0 +1,180 @@
+//! `pretrained train`: a run with checkpoints, and going on with one.
+
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use anyhow::{Context, bail};
+use pretrained::{
+    Trainer,
+    artifact::AutoConfig,
+    config::Config,
+    data::{Dataset, JsonlDataset, TextDataset},
+    tokenizer::AutoTokenizer,
+    torch::{AutoModelForCausalLM, Kind, LoadOptions},
+    train::{Action, Ended, Outcome, Resume},
+};
+
+use crate::{
+    device, eval::default_block_size, interrupt::Interrupt, output, train_progress::TrainProgress,
+    training_options::TrainingOptions,
+};
+
+/// Train a model: a new one from a configuration, or one that is there.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  pretrained train --output-dir run --model llama --text notes.txt --save-total-limit 2
+  pretrained train --output-dir run --config config.json --tokenizer tokenizer --text notes.txt --max-steps 300
+  pretrained train --output-dir run --model llama --text notes.txt --resume
+
+The finished model is saved into the run's directory, beside the checkpoints. Interrupted by SIGINT or
+SIGTERM the run finishes its step, saves a checkpoint and ends with 130 or 143; a second signal ends it
+at once.")]
+pub(crate) struct Args {
+    /// Directory of the run: checkpoints and the finished model
+    #[arg(long, value_name = "RUN")]
+    output_dir: PathBuf,
+    /// Model directory to start from
+    #[arg(long, value_name = "DIR", required_unless_present = "config", conflicts_with = "config")]
+    model: Option<PathBuf>,
+    /// Configuration of a new model
+    #[arg(long, value_name = "FILE", requires = "tokenizer")]
+    config: Option<PathBuf>,
+    /// Directory with the tokenizer; default: the model's
+    #[arg(long, value_name = "DIR")]
+    tokenizer: Option<PathBuf>,
+    /// Plain text to train on
+    #[arg(long, num_args = 1.., value_name = "FILE", required_unless_present = "data", conflicts_with = "data")]
+    text: Vec<PathBuf>,
+    /// JSON lines to train on: text, messages, prompt and completion, or input_ids
+    #[arg(long, num_args = 1.., value_name = "FILE")]
+    data: Vec<PathBuf>,
+    /// Plain text to evaluate on
+    #[arg(long, num_args = 1.., value_name = "FILE", conflicts_with = "eval_data")]
+    eval_text: Vec<PathBuf>,
+    /// JSON lines to evaluate on
+    #[arg(long, num_args = 1.., value_name = "FILE")]
+    eval_data: Vec<PathBuf>,
+    /// Tokens in one example; default: the model's positions, 1024 at most
+    #[arg(long, value_name = "N")]
+    block_size: Option<usize>,
+    /// Type of the weights while training: float32, bfloat16, or auto for that of the files
+    #[arg(long, value_name = "DTYPE", default_value = "float32")]
+    dtype: String,
+    /// Training arguments as Hugging Face's JSON; options given here go before it
+    #[arg(long, value_name = "FILE")]
+    args: Option<PathBuf>,
+    /// Go on after the newest checkpoint that is whole, or after this one
+    #[arg(long, value_name = "CHECKPOINT", num_args = 0..=1)]
+    resume: Option<Option<PathBuf>>,
+    #[command(flatten)]
+    device: device::Options,
+    #[command(flatten)]
+    options: TrainingOptions,
+}
+
+pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
+    let arguments = args.options.arguments(args.args.as_deref(), &args.output_dir)?;
+    arguments.check()?;
+    if args.output_dir.exists() && !args.output_dir.is_dir() {
+        bail!("{} is a file, choose another --output-dir", args.output_dir.display());
+    }
+    let interrupt = Interrupt::install()?;
+
+    let (config, tokenizer_dir) = match (&args.model, &args.config, &args.tokenizer) {
+        (Some(model), _, tokenizer) => {
+            (AutoConfig::from_pretrained(model)?, tokenizer.as_ref().unwrap_or(model))
+        }
+        (None, Some(config), Some(tokenizer)) => (read_config(config)?, tokenizer),
+        _ => bail!("--model, or --config with --tokenizer, says what to train"),
+    };
+    let tokenizer = AutoTokenizer::from_pretrained(tokenizer_dir)?;
+    let block_size = args.block_size.unwrap_or_else(|| default_block_size(&config));
+    let train_dataset = dataset(&args.text, &args.data, &tokenizer, block_size)?
+        .context("--text or --data says what to train on")?;
+    let eval_dataset = dataset(&args.eval_text, &args.eval_data, &tokenizer, block_size)?;
+    let model = model(&args, config, arguments.seed, arguments.use_cpu)?;
+    let resume = match &args.resume {
+        None => Resume::No,
+        Some(None) => Resume::Latest,
+        Some(Some(path)) => Resume::From(path.clone()),
+    };
+
+    let mut progress = TrainProgress::new(arguments.disable_tqdm);
+    let mut trainer = Trainer::new(&model, &tokenizer, arguments, train_dataset, eval_dataset)?;
+    let outcome = trainer.train_with(resume, |event| {
+        progress.show(event);
+        if interrupt.signal().is_some() { Action::SAVE_AND_STOP } else { Action::CONTINUE }
+    })?;
+    progress.finish();
+    drop(trainer);
+
+    if let (Ended::Interrupted, Some(signal)) = (outcome.ended, interrupt.signal()) {
+        output::note(format_args!(
+            "interrupted after step {}; go on with --resume",
+            outcome.state.global_step
+        ));
+        return Ok(ExitCode::from(EXIT_BY_SIGNAL + signal));
+    }
+    model.save_pretrained(&args.output_dir)?;
+    tokenizer.save_pretrained(&args.output_dir)?;
+    report(&outcome, &args.output_dir)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The model to train, on the device it is trained on.
+fn model(
+    args: &Args,
+    config: Config,
+    seed: u64,
+    use_cpu: bool,
+) -> anyhow::Result<AutoModelForCausalLM> {
+    let device = if use_cpu { pretrained::torch::Device::Cpu } else { args.device.get() };
+    let dtype = match args.dtype.as_str() {
+        "float32" => Some(Kind::Float),
+        "bfloat16" => Some(Kind::BFloat16),
+        "auto" => None,
+        other => bail!("--dtype {other}: float32, bfloat16 or auto is supported"),
+    };
+    Ok(match &args.model {
+        Some(dir) => {
+            let options = LoadOptions { device, dtype, ..LoadOptions::default() };
+            AutoModelForCausalLM::from_pretrained_with(dir, &options)?
+        }
+        // A model starts in float32; `auto` has no files to follow.
+        None if dtype == Some(Kind::BFloat16) => bail!("--dtype bfloat16 needs --model"),
+        None => AutoModelForCausalLM::from_config(config, seed.cast_signed(), device)?,
+    })
+}
+
+fn read_config(path: &Path) -> anyhow::Result<Config> {
+    let json = std::fs::read_to_string(path).with_context(|| format!("read {}", path.display()))?;
+    Config::parse(&json).with_context(|| path.display().to_string())
+}
+
+fn dataset(
+    text: &[PathBuf],
+    data: &[PathBuf],
+    tokenizer: &AutoTokenizer,
+    block_size: usize,
+) -> anyhow::Result<Option<Box<dyn Dataset>>> {
+    Ok(match (text, data) {
+        ([], []) => None,
+        (text, []) => Some(Box::new(TextDataset::from_files(text, tokenizer, block_size)?)),
+        (_, data) => Some(Box::new(JsonlDataset::from_files(data, tokenizer, block_size)?)),
+    })
+}
+
+fn report(outcome: &Outcome, run: &Path) -> anyhow::Result<()> {
+    let seconds = outcome.metrics.get("train_runtime").unwrap_or_default();
+    output::print(format_args!(
+        "{}: step {}, mean loss {:.4}, {seconds:.1} s\n",
+        run.display(),
+        outcome.state.global_step,
+        outcome.train_loss,
+    ))
+}
+
+/// As shells report a process that a signal ended: 128 and the signal's number.
+const EXIT_BY_SIGNAL: u8 = 128;

@@ -1,0 +1,127 @@
+//! What a run shows while it goes on.
+
+use std::collections::BTreeMap;
+
+use pretrained::train::{Event, LogEntry, StepReport};
+
+use crate::progress::Bar;
+
+/// Shows a run's events: a bar with loss, learning rate and speed, and a line for what stays.
+#[derive(Debug)]
+pub(crate) struct TrainProgress {
+    bar: Option<Bar>,
+    /// Tokens per second, smoothed over the last steps.
+    speed: f64,
+}
+
+impl TrainProgress {
+    pub(crate) fn new(is_disabled: bool) -> TrainProgress {
+        TrainProgress { bar: (!is_disabled).then(|| Bar::steps("training")), speed: 0.0 }
+    }
+
+    pub(crate) fn show(&mut self, event: &Event<'_>) {
+        match event {
+            Event::Started(started) => {
+                if let Some(checkpoint) = &started.resumed {
+                    self.line(&format!("resumed from {}", checkpoint.path.display()));
+                }
+            }
+            Event::PassedOver(it) => {
+                let path = it.checkpoint.path.display();
+                self.line(&format!("warning: {path} is passed over: {}", it.reason));
+            }
+            Event::NotExact(differences) => {
+                let list: Vec<String> = differences.iter().map(ToString::to_string).collect();
+                self.line(&format!("warning: the resume is not exact: {}", list.join(", ")));
+            }
+            Event::Stepped(report) => self.step(report),
+            Event::Logged(entry) => self.line(&spell(entry)),
+            Event::Saved { checkpoint, removed, .. } => {
+                let mut line = format!("saved {}", checkpoint.path.display());
+                for it in *removed {
+                    line.push_str(&format!(", removed checkpoint-{}", it.step));
+                }
+                self.line(&line);
+            }
+            Event::NotSaved { step, error } => {
+                self.line(&format!("warning: no checkpoint at step {step}: {}", chain(*error)));
+            }
+            Event::BestLoaded(checkpoint) => {
+                self.line(&format!("loaded the best weights, {}", checkpoint.path.display()));
+            }
+            _ => {}
+        }
+    }
+
+    pub(crate) fn finish(&self) {
+        if let Some(bar) = &self.bar {
+            bar.finish();
+        }
+    }
+
+    fn step(&mut self, report: &StepReport) {
+        let Some(bar) = &self.bar else { return };
+        let speed = report.tokens as f64 / report.seconds.max(1e-9);
+        self.speed = if self.speed == 0.0 { speed } else { 0.9 * self.speed + 0.1 * speed };
+        let message = format!(
+            "loss {:.4} lr {:.2e} {:.0} tokens/s",
+            report.loss, report.learning_rate, self.speed
+        );
+        if bar.is_due() {
+            let left = (report.max_steps - report.step) as f64 * report.seconds;
+            bar.line(&format!(
+                "step {}/{} {message}, about {left:.0} s left",
+                report.step, report.max_steps
+            ));
+        }
+        bar.position(report.step, report.max_steps);
+        bar.message(message);
+    }
+
+    /// A line that stays, whether or not there is a bar.
+    fn line(&self, line: &str) {
+        match &self.bar {
+            Some(bar) => bar.line(line),
+            None => crate::output::note(line),
+        }
+    }
+}
+
+/// `step 10: loss 4.162, grad_norm 1.83, learning_rate 0.0005`.
+fn spell(entry: &LogEntry) -> String {
+    let numbers: BTreeMap<&str, f64> = entry.numbers().collect();
+    let first = ["loss", "eval_loss", "train_loss"];
+    let mut parts = Vec::new();
+    for name in first {
+        parts.extend(numbers.get(name).map(|it| format!("{name} {it:.4}")));
+    }
+    for (name, value) in &numbers {
+        if !first.contains(name) && !["step", "total_flos"].contains(name) {
+            parts.push(format!("{name} {}", short(*value)));
+        }
+    }
+    format!("step {}: {}", entry.step(), parts.join(", "))
+}
+
+/// Four digits of a number.
+fn short(value: f64) -> String {
+    match value.abs() {
+        0.0 => "0".to_owned(),
+        1e-3..1e5 => {
+            let text = format!("{value:.4}");
+            text.trim_end_matches('0').trim_end_matches('.').to_owned()
+        }
+        _ => format!("{value:.3e}"),
+    }
+}
+
+/// An error and what caused it, on one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(it) = source {
+        text.push_str(&format!(": {it}"));
+        source = it.source();
+    }
+    text
+}

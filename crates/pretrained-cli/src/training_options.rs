@@ -1,0 +1,90 @@
+//! Every training argument as an option: `--num-train-epochs 3` for `num_train_epochs`.
+
+use std::path::Path;
+
+use anyhow::Context;
+use clap::{Arg, ArgAction, ArgMatches, Command, parser::ValueSource};
+use pretrained::train::{FIELDS, TrainingArguments};
+
+/// The training arguments given on the command line, by name.
+///
+/// Written out rather than derived, so that an argument that the library learns is an option at
+/// once.
+#[derive(Debug, Default)]
+pub(crate) struct TrainingOptions {
+    given: Vec<(&'static str, String)>,
+}
+
+impl TrainingOptions {
+    /// The arguments of a file, if one is given, with those of the command line on top.
+    pub(crate) fn arguments(
+        &self,
+        file: Option<&Path>,
+        output_dir: &Path,
+    ) -> anyhow::Result<TrainingArguments> {
+        let mut args = match file {
+            Some(path) => {
+                let json = std::fs::read_to_string(path)
+                    .with_context(|| format!("read {}", path.display()))?;
+                TrainingArguments::from_json(&json).with_context(|| path.display().to_string())?
+            }
+            None => TrainingArguments::default(),
+        };
+        for (name, value) in &self.given {
+            args.set(name, value)?;
+        }
+        args.output_dir = output_dir.to_owned();
+        Ok(args)
+    }
+}
+
+impl clap::FromArgMatches for TrainingOptions {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let mut options = TrainingOptions::default();
+        options.update_from_arg_matches(matches)?;
+        Ok(options)
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        for field in fields() {
+            if matches.value_source(field.name) == Some(ValueSource::CommandLine)
+                && let Some(value) = matches.get_one::<String>(field.name)
+            {
+                self.given.push((field.name, value.clone()));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl clap::Args for TrainingOptions {
+    fn augment_args(command: Command) -> Command {
+        fields().fold(command, |command, field| {
+            let mut arg = Arg::new(field.name)
+                .long(field.name.replace('_', "-"))
+                .alias(field.name)
+                .help(field.help.trim())
+                .value_name(field.value)
+                .allow_hyphen_values(true)
+                .action(ArgAction::Set)
+                .help_heading("Training arguments");
+            if field.is_switch {
+                // `--bf16` and `--bf16 false`, but `--bf16 file` stays an error that says so.
+                arg = arg.num_args(0..=1).default_missing_value("true");
+            }
+            command.arg(arg)
+        })
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        TrainingOptions::augment_args(command)
+    }
+}
+
+/// All but the one that has an option of its own.
+fn fields() -> impl Iterator<Item = &'static pretrained::train::FieldInfo> {
+    FIELDS.iter().filter(|it| !OWN_OPTIONS.contains(&it.name))
+}
+
+/// Options that `train` spells itself.
+const OWN_OPTIONS: [&str; 2] = ["output_dir", "resume_from_checkpoint"];

@@ -1,0 +1,89 @@
+use std::collections::BTreeMap;
+
+use pretrained_checkpoint::Checkpoints;
+use pretrained_data::Dataset;
+use pretrained_tokenizer::AutoTokenizer;
+use pretrained_torch::{AutoModelForCausalLM, CausalLmTask};
+use pretrained_train::{Action, Dims, Event, Outcome, Resume, TrainingArguments, train};
+
+/// Trains a model and keeps its checkpoints in `args.output_dir`.
+///
+/// Only a name for three things that belong together: a [`CausalLmTask`], the run's
+/// [`Checkpoints`] and [`train()`], which does the work.
+pub struct Trainer<'a> {
+    model: &'a AutoModelForCausalLM,
+    tokenizer: &'a AutoTokenizer,
+    args: TrainingArguments,
+    train_dataset: Box<dyn Dataset + 'a>,
+    eval_dataset: Option<Box<dyn Dataset + 'a>>,
+    checkpoints: Checkpoints,
+}
+
+/// Training could not begin or go on.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TrainerError {
+    /// The run's directory cannot be used.
+    #[error(transparent)]
+    Checkpoints(#[from] pretrained_checkpoint::Error),
+    /// The model cannot be trained like this.
+    #[error(transparent)]
+    Task(#[from] pretrained_torch::Error),
+    /// The run ended before its last step.
+    #[error(transparent)]
+    Train(#[from] pretrained_train::Error<pretrained_torch::Error>),
+}
+
+impl<'a> Trainer<'a> {
+    /// Opens the run's directory and locks it: one trainer at a time may write there.
+    pub fn new(
+        model: &'a AutoModelForCausalLM,
+        tokenizer: &'a AutoTokenizer,
+        args: TrainingArguments,
+        train_dataset: impl Dataset + 'a,
+        eval_dataset: Option<Box<dyn Dataset + 'a>>,
+    ) -> Result<Trainer<'a>, TrainerError> {
+        let checkpoints = Checkpoints::open(&args.output_dir)?;
+        let train_dataset = Box::new(train_dataset);
+        Ok(Trainer { model, tokenizer, args, train_dataset, eval_dataset, checkpoints })
+    }
+
+    /// Trains from the first step to the last.
+    pub fn train(&mut self) -> Result<Outcome, TrainerError> {
+        self.train_with(Resume::No, |_| ())
+    }
+
+    /// Goes on after the newest checkpoint that is whole, to the bytes of an unbroken run.
+    pub fn resume(&mut self) -> Result<Outcome, TrainerError> {
+        self.train_with(Resume::Latest, |_| ())
+    }
+
+    /// Trains, and tells `on_event` what happens. It may ask for something in return, such as
+    /// [`Action::SAVE_AND_STOP`].
+    pub fn train_with<A: Into<Action>>(
+        &mut self,
+        resume: Resume,
+        on_event: impl FnMut(&Event<'_>) -> A,
+    ) -> Result<Outcome, TrainerError> {
+        let eval = self.eval_dataset.as_deref();
+        let files = Some(self.tokenizer.files());
+        let mut task =
+            CausalLmTask::new(self.model, files, &self.args, &*self.train_dataset, eval)?;
+        Ok(train(&mut task, &self.args, &self.dims(), &self.checkpoints, resume, on_event)?)
+    }
+
+    /// What the run's results depend on besides its arguments.
+    fn dims(&self) -> Dims {
+        let identity = [
+            ("train_dataset", self.train_dataset.fingerprint()),
+            ("dtype", format!("{:?}", self.model.kind())),
+            ("device", format!("{:?}", self.model.device())),
+            ("world_size", "1".to_owned()),
+        ];
+        Dims {
+            examples: self.train_dataset.len(),
+            eval_examples: self.eval_dataset.as_deref().map(Dataset::len),
+            identity: BTreeMap::from(identity.map(|(name, value)| (name.to_owned(), value))),
+        }
+    }
+}
