@@ -2,6 +2,7 @@
 
 use std::{fs::File, io, os::unix::fs::FileExt};
 
+use pretrained_fs::NewFile;
 use rayon::prelude::*;
 
 /// Fills a buffer from a position of a file on: in pieces, in parallel, if it is long.
@@ -23,18 +24,31 @@ pub(crate) fn read(
     pieces.try_for_each(|(i, piece)| read_exact(&read_at, piece, start + (i * PIECE_LEN) as u64))
 }
 
-/// Writes `bytes` at position `start`. `write_at` may write less than asked for, and may be
-/// interrupted.
-pub(crate) fn write(
-    write_at: impl Fn(&[u8], u64) -> io::Result<usize> + Sync,
-    bytes: &[u8],
-    start: u64,
-) -> io::Result<()> {
+/// What can be written in any order, from several threads.
+pub trait WriteAt: Sync {
+    /// Writes all of `bytes` at a position.
+    fn write_all_at(&self, bytes: &[u8], at: u64) -> io::Result<()>;
+}
+
+impl WriteAt for File {
+    fn write_all_at(&self, bytes: &[u8], at: u64) -> io::Result<()> {
+        FileExt::write_all_at(self, bytes, at)
+    }
+}
+
+impl WriteAt for NewFile {
+    fn write_all_at(&self, bytes: &[u8], at: u64) -> io::Result<()> {
+        NewFile::write_all_at(self, bytes, at).map_err(|e| io::Error::new(e.kind(), e))
+    }
+}
+
+/// Writes `bytes` at position `start`.
+pub(crate) fn write(out: &impl WriteAt, bytes: &[u8], start: u64) -> io::Result<()> {
     if bytes.len() <= PIECE_LEN {
-        return write_all(&write_at, bytes, start);
+        return out.write_all_at(bytes, start);
     }
     let pieces = bytes.par_chunks(PIECE_LEN).enumerate();
-    pieces.try_for_each(|(i, piece)| write_all(&write_at, piece, start + (i * PIECE_LEN) as u64))
+    pieces.try_for_each(|(i, piece)| out.write_all_at(piece, start + (i * PIECE_LEN) as u64))
 }
 
 fn read_exact(
@@ -50,25 +64,6 @@ fn read_exact(
             }
             Ok(len) => {
                 buffer = &mut buffer[len..];
-                at += len as u64;
-            }
-            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-            Err(e) => return Err(e),
-        }
-    }
-    Ok(())
-}
-
-pub(crate) fn write_all(
-    write_at: &impl Fn(&[u8], u64) -> io::Result<usize>,
-    mut bytes: &[u8],
-    mut at: u64,
-) -> io::Result<()> {
-    while !bytes.is_empty() {
-        match write_at(bytes, at) {
-            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-            Ok(len) => {
-                bytes = &bytes[len..];
                 at += len as u64;
             }
             Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
