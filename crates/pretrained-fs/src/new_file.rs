@@ -2,9 +2,10 @@ use std::{
     fs::File,
     io::{self, Write},
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
-use crate::{Error, error::is_refusal, seam};
+use crate::{Error, error::is_refusal, held, seam};
 
 /// A file that did not exist before, for writing into a staged directory.
 ///
@@ -12,13 +13,18 @@ use crate::{Error, error::is_refusal, seam};
 #[derive(Debug)]
 pub struct NewFile {
     path: PathBuf,
-    file: File,
+    file: Arc<File>,
+    /// How much was written one after the other, and how much of that is on its way to the disk.
+    written: u64,
+    started: u64,
 }
 
 impl NewFile {
     /// Creates the file, which must not exist.
     pub fn create(path: &Path) -> Result<NewFile, Error> {
-        Ok(NewFile { path: path.to_owned(), file: seam::create_file(path)? })
+        let file = Arc::new(seam::create_file(path)?);
+        held::hold(path, &file);
+        Ok(NewFile { path: path.to_owned(), file, written: 0, started: 0 })
     }
 
     /// Where it is.
@@ -46,6 +52,7 @@ impl NewFile {
 
     /// Writes all of `bytes` at `offset`. Threads may write different ranges at once.
     pub fn write_all_at(&self, mut bytes: &[u8], mut offset: u64) -> Result<(), Error> {
+        let (start, len) = (offset, bytes.len() as u64);
         while !bytes.is_empty() {
             match seam::write_at(&self.file, &self.path, bytes, offset) {
                 Ok(0) => {
@@ -60,6 +67,9 @@ impl NewFile {
                 Err(e) => return Err(Error::new("write", &self.path, e)),
             }
         }
+        if PIECE <= len {
+            seam::start_writing(&self.file, start, len);
+        }
         Ok(())
     }
 
@@ -70,7 +80,13 @@ impl NewFile {
 
 impl Write for NewFile {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        seam::write(&self.file, &self.path, bytes)
+        let n = seam::write(&self.file, &self.path, bytes)?;
+        self.written += n as u64;
+        if PIECE <= self.written - self.started {
+            seam::start_writing(&self.file, self.started, self.written - self.started);
+            self.started = self.written;
+        }
+        Ok(n)
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -83,3 +99,6 @@ pub fn write_new(path: &Path, bytes: &[u8]) -> Result<(), Error> {
     let mut file = NewFile::create(path)?;
     file.write_all(bytes).map_err(|e| Error::new("write", path, e))
 }
+
+/// Less than this is not worth a system call.
+const PIECE: u64 = 4 << 20;

@@ -4,7 +4,7 @@ use std::{
 };
 
 use crate::{
-    Error, Linkage, absolute, create_dir_all, link_or_copy, name_of, parent, seam,
+    Error, Linkage, absolute, create_dir_all, held, link_or_copy, name_of, parent, seam,
     staging::{self, Staging, remove_at_once},
 };
 
@@ -104,7 +104,10 @@ pub(crate) fn sync_tree(dir: &Path) -> Result<(), Error> {
         let path = dir.join(name);
         match seam::stat(&path)? {
             Some(metadata) if metadata.is_dir() => sync_tree(&path)?,
-            Some(metadata) if metadata.is_file() => seam::sync_file(&seam::open(&path)?, &path)?,
+            Some(metadata) if metadata.is_file() => match held::take(&path)? {
+                Some(file) => seam::sync_file(&file, &path)?,
+                None => seam::sync_file(&seam::open(&path)?, &path)?,
+            },
             // Links and the like have nothing to sync but their entry.
             _ => (),
         }

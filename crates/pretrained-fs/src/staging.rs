@@ -20,7 +20,7 @@ use std::{
 
 use rustix::{fs::FlockOperation, process::Pid};
 
-use crate::{Error, parent, seam};
+use crate::{Error, held, parent, seam};
 
 /// A file or a directory under a staging name, locked. Removed on drop.
 #[derive(Debug)]
@@ -93,6 +93,7 @@ impl Staging {
 
 impl Drop for Staging {
     fn drop(&mut self) {
+        held::forget(&self.path);
         if self.armed {
             // The next writer sweeps what cannot be removed now.
             let _ = remove_entry(&self.path);
@@ -301,6 +302,11 @@ fn shortened(name: &OsStr) -> &[u8] {
 
 fn is_ours(name: &OsStr, prefix: &str) -> bool {
     name.as_bytes().starts_with(prefix.as_bytes())
+}
+
+/// Whether a path is below a staging directory.
+pub(crate) fn is_staged(path: &Path) -> bool {
+    path.iter().any(|it| is_ours(it, STAGED))
 }
 
 /// Whether a name is one that this crate gives.

@@ -299,3 +299,18 @@ fn relative_paths_and_paths_without_a_name() {
     let name = crate::name_of(&crate::absolute(Path::new(".")).expect("resolve")).expect("name");
     assert_ne!(name, OsStr::new("."));
 }
+
+/// A descriptor that was open while a file was written hears of all that went wrong with it.
+#[test]
+fn a_staged_file_is_synced_through_the_descriptor_that_wrote_it() {
+    use crate::faults::{Answer, Op, watch};
+    let dir = scratch();
+    let staged = StagedDir::create(&dir.path().join("model")).expect("create");
+    write_new(&staged.path().join("a"), b"1").expect("write");
+    let _watching = watch(staged.path(), |call| match call.op {
+        // Only the directory itself may still be opened.
+        Op::Open if call.path.ends_with("a") => Answer::Fail(5),
+        _ => Answer::Proceed,
+    });
+    staged.publish().expect("publish");
+}
