@@ -17,6 +17,15 @@ GPT2 = dict(
     vocab_size=61, n_embd=24, n_layer=3, n_head=4, n_positions=40, bos_token_id=1, eos_token_id=2, pad_token_id=0,
     resid_pdrop=0.0, embd_pdrop=0.0, attn_pdrop=0.0,
 )
+# Where the head size follows from the others.
+QWEN2 = {key: LLAMA[key] for key in LLAMA if key != "head_dim"} | {"hidden_size": 48}
+PHI3 = QWEN2 | {"hidden_size": 36, "num_key_value_heads": 3}
+GEMMA = LLAMA | {"sliding_window": 5, "query_pre_attn_scalar": 11}
+NEOX = dict(
+    vocab_size=61, hidden_size=48, intermediate_size=40, num_hidden_layers=3, num_attention_heads=3,
+    max_position_embeddings=40, bos_token_id=1, eos_token_id=2,
+)
+MOE = LLAMA | {"num_experts": 5, "num_experts_per_tok": 2, "moe_intermediate_size": 16}
 YARN = {"rope_type": "yarn", "rope_theta": 10000.0, "factor": 4.0, "original_max_position_embeddings": 16}
 LONG = {
     "rope_type": "longrope", "rope_theta": 10000.0, "short_factor": [1.0, 1.1, 1.3, 1.5],
@@ -49,7 +58,50 @@ CASES = {
     "gpt2_unscaled": ("gpt2", GPT2 | {"scale_attn_weights": False}),
     "gpt2_by_layer": ("gpt2", GPT2 | {"scale_attn_by_inverse_layer_idx": True, "reorder_and_upcast_attn": True}),
     "gpt2_relu": ("gpt2", GPT2 | {"activation_function": "relu"}),
-    "gpt2_gelu": ("gpt2", GPT2 | {"activation_function": "gelu"}),
+    "gpt2_gelu": ("gpt2", GPT2 | {"activation_function": "gelu"}),    "mistral": ("mistral", LLAMA | {"sliding_window": None}),
+    "mistral_window": ("mistral", LLAMA | {"sliding_window": 5}),
+    "qwen2": ("qwen2", QWEN2),
+    "qwen2_tied": ("qwen2", QWEN2 | {"tie_word_embeddings": True}),
+    "qwen2_window": ("qwen2", QWEN2 | {"use_sliding_window": True, "sliding_window": 5, "max_window_layers": 1}),
+    "qwen2_yarn": ("qwen2", QWEN2 | {"rope_parameters": YARN}),
+    "qwen3": ("qwen3", LLAMA),
+    "qwen3_bias": ("qwen3", LLAMA | {"attention_bias": True}),
+    "qwen3_window": ("qwen3", LLAMA | {"use_sliding_window": True, "sliding_window": 5, "max_window_layers": 1}),
+    "phi3": ("phi3", PHI3),
+    "phi3_window": ("phi3", PHI3 | {"sliding_window": 6}),
+    "phi3_partial": ("phi3", PHI3 | {"hidden_size": 48, "rope_parameters": {
+        "rope_type": "default", "rope_theta": 10000.0, "partial_rotary_factor": 0.75}}),
+    "phi3_longrope": ("phi3", PHI3 | {"hidden_size": 48, "original_max_position_embeddings": 16,
+                                      "rope_parameters": {key: LONG[key] for key in LONG if "original" not in key}}),
+    "gemma2": ("gemma2", GEMMA),
+    "gemma2_tight": ("gemma2", GEMMA | {"attn_logit_softcapping": 0.5, "final_logit_softcapping": 1.0}),
+    "gemma2_uncapped": ("gemma2", GEMMA | {
+        "attn_logit_softcapping": None, "final_logit_softcapping": None, "attention_bias": True}),
+    "gemma3_text": ("gemma3_text", GEMMA | {"num_hidden_layers": 4, "sliding_window_pattern": 3}),
+    "gemma3_text_scaled": ("gemma3_text", GEMMA | {
+        "num_hidden_layers": 4, "final_logit_softcapping": 2.0,
+        "layer_types": ["full_attention", "sliding_attention", "sliding_attention", "full_attention"],
+        "rope_parameters": {
+            "full_attention": {"rope_type": "linear", "rope_theta": 50000.0, "factor": 8.0},
+            "sliding_attention": {"rope_type": "default", "rope_theta": 1000.0}}}),
+    "olmo2": ("olmo2", QWEN2),
+    "olmo2_bias": ("olmo2", QWEN2 | {"attention_bias": True}),
+    "smollm3": ("smollm3", QWEN2 | {"no_rope_layer_interval": 2}),
+    "smollm3_bias": ("smollm3", QWEN2 | {
+        "no_rope_layers": [0, 1, 0], "attention_bias": True, "mlp_bias": True, "tie_word_embeddings": False}),
+    "smollm3_window": ("smollm3", QWEN2 | {"use_sliding_window": True, "sliding_window": 5, "no_rope_layer_interval": 2}),
+    "gpt_neox": ("gpt_neox", NEOX),
+    "gpt_neox_sequential": ("gpt_neox", NEOX | {"use_parallel_residual": False}),
+    "gpt_neox_unbiased": ("gpt_neox", NEOX | {"attention_bias": False, "hidden_act": "gelu_new"}),
+    "gpt_neox_half": ("gpt_neox", NEOX | {"rope_parameters": {
+        "rope_type": "default", "rope_theta": 10000.0, "partial_rotary_factor": 0.5}}),
+    "gpt_neox_tied": ("gpt_neox", NEOX | {"tie_word_embeddings": True}),
+    "mixtral": ("mixtral", LLAMA | {"num_local_experts": 5, "num_experts_per_tok": 2}),
+    "mixtral_window": ("mixtral", LLAMA | {"num_local_experts": 4, "num_experts_per_tok": 3, "sliding_window": 5}),
+    "qwen3_moe": ("qwen3_moe", MOE),
+    "qwen3_moe_normalized": ("qwen3_moe", MOE | {"norm_topk_prob": True, "attention_bias": True}),
+    "qwen3_moe_some_dense": ("qwen3_moe", MOE | {"decoder_sparse_step": 2, "mlp_only_layers": [1], "num_hidden_layers": 4}),
+    "qwen3_moe_window": ("qwen3_moe", MOE | {"use_sliding_window": True, "sliding_window": 5}),
 }
 
 # Past every threshold above.
@@ -103,7 +155,22 @@ def compute(model, ids):
 
 def on_disk(config, name, tensor):
     """A parameter's name in the file, or, where the file has several in its place, theirs."""
-    return {name: tensor}
+    mixtral = config.model_type == "mixtral"
+    if name.endswith(".mlp.gate.weight") and mixtral:
+        return {name.replace(".mlp.", ".block_sparse_moe."): tensor}
+    if name == "lm_head.weight" and config.model_type == "gpt_neox":
+        return {"embed_out.weight": tensor}
+    if ".mlp.experts." not in name:
+        return {name: tensor}
+    base, kind = name.rsplit(".", 1)
+    base = base.replace(".mlp.", ".block_sparse_moe.") if mixtral else base
+    names = ["w1", "w3", "w2"] if mixtral else ["gate_proj", "up_proj", "down_proj"]
+    found = {}
+    for expert, part in enumerate(tensor):
+        parts = part.chunk(2) if kind == "gate_up_proj" else [part]
+        these = names[:2] if kind == "gate_up_proj" else names[2:]
+        found |= {f"{base}.{expert}.{which}.weight": piece.clone() for which, piece in zip(these, parts)}
+    return found
 
 
 def reopen(model, expected):

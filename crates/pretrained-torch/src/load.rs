@@ -102,7 +102,14 @@ impl fmt::Display for Mismatch {
 /// names as they are, then with or without the base model's prefix, then as they were once called.
 pub(crate) fn match_names(plan: &Plan, weights: &Weights) -> Result<Matching, Error> {
     let names: BTreeSet<&str> = weights.names().collect();
-    let find = |name: &str| candidates(name, &plan.base).find(|it| names.contains(it.as_str()));
+    let others = |name: &str| {
+        let others = plan.other_names.iter().filter(|(it, _)| it == name);
+        others.map(|(_, other)| other.clone()).collect::<Vec<String>>()
+    };
+    let find = |name: &str| {
+        let candidates = candidates(name, &plan.base).chain(others(name));
+        { candidates }.find(|it| names.contains(it.as_str()))
+    };
 
     let mut report = LoadReport::default();
     let mut used = BTreeSet::new();

@@ -8,6 +8,9 @@ use std::f64::consts::TAU;
 use pretrained_config::{RopeParameters, RopeType};
 use tch::{Device, Kind, Tensor};
 
+/// Cosines and sines of the angles of each position, (T, D) or (B, 1, T, D).
+pub(crate) type Rotation = (Tensor, Tensor);
+
 /// Turns positions into the angles that queries and keys are rotated by.
 #[derive(Debug)]
 pub(crate) struct Rope {
@@ -42,7 +45,7 @@ impl Rope {
 
     /// Cosines and sines, (T, D) or (B, 1, T, D), in `kind`, of these positions, (T) or (B, T), in
     /// a text of length `len` so far.
-    pub(crate) fn forward(&self, positions: &Tensor, len: i64, kind: Kind) -> (Tensor, Tensor) {
+    pub(crate) fn forward(&self, positions: &Tensor, len: i64, kind: Kind) -> Rotation {
         let longer = match &self.parameters.rope_type {
             RopeType::Dynamic { .. } => len > self.max_position_embeddings,
             RopeType::LongRope { original_max_position_embeddings, .. } => {
@@ -171,7 +174,7 @@ fn frequencies(
 /// Rotates pairs (i, i + D/2) of the first D of each head by angles that grow with position.
 ///
 /// `x` is (B, H, T, ≥ D).
-pub(crate) fn rotate(x: &Tensor, (cos, sin): &(Tensor, Tensor)) -> Tensor {
+pub(crate) fn rotate(x: &Tensor, (cos, sin): &Rotation) -> Tensor {
     let d = cos.size()[cos.dim() - 1];
     let rest = x.size()[3] - d;
     if rest == 0 {

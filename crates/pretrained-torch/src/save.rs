@@ -45,7 +45,8 @@ impl AutoModelForCausalLM {
         tokenizer: Option<&TokenizerFiles>,
         save: impl FnOnce(&Contents<'_>, &Bytes<'_>) -> Result<(), pretrained_artifact::Error>,
     ) -> Result<(), Error> {
-        let config = self.config().for_save(&[self.class()], kinds::name(self.kind())?)?;
+        let class = self.config().causal_lm_class()?;
+        let config = self.config().for_save(&[class], kinds::name(self.kind())?)?;
         let generation_config = match self.generation_config() {
             Some(it) => it.for_save()?,
             None => GenerationConfig::from_model_config(self.config())?.for_save()?,

@@ -1,0 +1,149 @@
+//! Gemma 3: <https://arxiv.org/abs/2503.19786>.
+//!
+//! Shapes: B batch, T time, S time including the cache, C hidden size, F feed-forward size,
+//! H query heads, K key-value heads, D head size, V vocabulary.
+
+use pretrained_config::{self as config, LayerType};
+use tch::Tensor;
+
+use crate::{
+    Error,
+    attention::DotProduct,
+    auto::CausalLm,
+    cache::Pass,
+    layers::{Embedding, GatedMlp, Linear, RmsNormPlusOne as RmsNorm},
+    params::Params,
+    rope::{Rope, Rotation, rotate},
+};
+
+#[derive(Debug)]
+pub(crate) struct Gemma3Text {
+    embed_tokens: Embedding,
+    layers: Vec<Layer>,
+    norm: RmsNorm,
+    lm_head: Linear,
+    /// For layers that see everything, and for those with a window.
+    rope: [Rope; 2],
+    final_logit_softcapping: Option<f64>,
+}
+
+impl Gemma3Text {
+    pub(crate) fn new(p: &Params<'_>, c: &config::Gemma3Text) -> Result<Gemma3Text, Error> {
+        let p = &p.std(c.initializer_range);
+        let model = p.base("model");
+        let embed_tokens = Embedding::new(&model.at("embed_tokens"), c.vocab_size, c.hidden_size)?;
+        let layers = (0..c.num_hidden_layers).map(|i| Layer::new(&model.at("layers").at(i), c, i));
+        let layers = layers.collect::<Result<Vec<Layer>, Error>>()?;
+        let norm = RmsNorm::new(&model.at("norm"), c.hidden_size, c.rms_norm_eps)?;
+        let (tie, of) = (c.tie_word_embeddings, "model.embed_tokens.weight");
+        let lm_head = Linear::head(p, "lm_head", tie, &embed_tokens, of)?;
+        let max = c.max_position_embeddings;
+        let rope = [&c.rope_full_attention, &c.rope_sliding_attention]
+            .map(|it| Rope::new(it, c.head_dim, max, p.device()));
+        let final_logit_softcapping = c.final_logit_softcapping;
+        Ok(Gemma3Text { embed_tokens, layers, norm, lm_head, rope, final_logit_softcapping })
+    }
+}
+
+impl CausalLm for Gemma3Text {
+    fn hidden(&self, tokens: &Tensor, pass: &mut Pass<'_>) -> Tensor {
+        let t = tokens.size()[1];
+        let mut x = self.embed_tokens.forward_scaled(tokens); // (B, T, C)
+        let (positions, len) = (pass.positions(t), pass.len_with(t));
+        let [full, sliding] = self.rope.each_ref().map(|it| it.forward(&positions, len, x.kind()));
+        for (i, layer) in self.layers.iter().enumerate() {
+            let rope = if layer.self_attn.attention.window.is_some() { &sliding } else { &full };
+            x = layer.forward(&x, rope, i, pass);
+        }
+        self.norm.forward(&x)
+    }
+
+    fn logits(&self, hidden: &Tensor) -> Tensor {
+        let logits = self.lm_head.forward(hidden); // (B, T, V)
+        match self.final_logit_softcapping {
+            Some(cap) => (logits / cap).tanh() * cap,
+            None => logits,
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Layer {
+    self_attn: Attention,
+    mlp: GatedMlp,
+    input_layernorm: RmsNorm,
+    post_attention_layernorm: RmsNorm,
+    pre_feedforward_layernorm: RmsNorm,
+    post_feedforward_layernorm: RmsNorm,
+}
+
+impl Layer {
+    fn new(p: &Params<'_>, c: &config::Gemma3Text, i: usize) -> Result<Layer, Error> {
+        let norm = |name| RmsNorm::new(&p.at(name), c.hidden_size, c.rms_norm_eps);
+        let size = (c.hidden_size, c.intermediate_size);
+        Ok(Layer {
+            self_attn: Attention::new(&p.at("self_attn"), c, i)?,
+            mlp: GatedMlp::new(&p.at("mlp"), size, false, c.hidden_activation)?,
+            input_layernorm: norm("input_layernorm")?,
+            post_attention_layernorm: norm("post_attention_layernorm")?,
+            pre_feedforward_layernorm: norm("pre_feedforward_layernorm")?,
+            post_feedforward_layernorm: norm("post_feedforward_layernorm")?,
+        })
+    }
+
+    fn forward(&self, x: &Tensor, rope: &Rotation, i: usize, pass: &mut Pass<'_>) -> Tensor {
+        let y = self.self_attn.forward(&self.input_layernorm.forward(x), rope, i, pass);
+        let x = x + self.post_attention_layernorm.forward(&y);
+        let y = self.mlp.forward(&self.pre_feedforward_layernorm.forward(&x));
+        &x + self.post_feedforward_layernorm.forward(&y)
+    }
+}
+
+#[derive(Debug)]
+struct Attention {
+    q_proj: Linear,
+    k_proj: Linear,
+    v_proj: Linear,
+    o_proj: Linear,
+    q_norm: RmsNorm,
+    k_norm: RmsNorm,
+    head_dim: i64,
+    attention: DotProduct,
+}
+
+impl Attention {
+    fn new(p: &Params<'_>, c: &config::Gemma3Text, i: usize) -> Result<Attention, Error> {
+        let n_query = c.num_attention_heads * c.head_dim;
+        let n_key = c.num_key_value_heads * c.head_dim;
+        let linear = |name, n_in, n_out| Linear::new(&p.at(name), n_in, n_out, c.attention_bias);
+        let window = c.sliding_window.filter(|_| c.layer_types[i] == LayerType::Sliding);
+        Ok(Attention {
+            q_proj: linear("q_proj", c.hidden_size, n_query)?,
+            k_proj: linear("k_proj", c.hidden_size, n_key)?,
+            v_proj: linear("v_proj", c.hidden_size, n_key)?,
+            o_proj: linear("o_proj", n_query, c.hidden_size)?,
+            q_norm: RmsNorm::new(&p.at("q_norm"), c.head_dim, c.rms_norm_eps)?,
+            k_norm: RmsNorm::new(&p.at("k_norm"), c.head_dim, c.rms_norm_eps)?,
+            head_dim: c.head_dim,
+            attention: DotProduct {
+                scale: (c.query_pre_attn_scalar as f64).powf(-0.5),
+                window,
+                softcap: None,
+                dropout: c.attention_dropout,
+            },
+        })
+    }
+
+    fn forward(&self, x: &Tensor, rope: &Rotation, i: usize, pass: &mut Pass<'_>) -> Tensor {
+        let (b, t) = (x.size()[0], x.size()[1]);
+        let heads = |x: Tensor| x.view([b, t, -1, self.head_dim]).transpose(1, 2);
+
+        let q = self.q_norm.forward(&heads(self.q_proj.forward(x))); // (B, H, T, D)
+        let k = self.k_norm.forward(&heads(self.k_proj.forward(x))); // (B, K, T, D)
+        let v = heads(self.v_proj.forward(x)); // (B, K, T, D)
+
+        let (q, k) = (rotate(&q, rope), rotate(&k, rope));
+        let (k, v) = pass.cache.extend(i, k, v); // (B, K, S, D)
+        self.o_proj.forward(&self.attention.forward(&q, &k, &v, pass)) // (B, T, C)
+    }
+}

@@ -1,0 +1,133 @@
+//! Mixtral: <https://arxiv.org/abs/2401.04088>.
+//!
+//! Shapes: B batch, T time, S time including the cache, C hidden size, F feed-forward size,
+//! H query heads, K key-value heads, D head size, V vocabulary.
+
+use pretrained_config as config;
+use tch::Tensor;
+
+use crate::{
+    Error,
+    attention::DotProduct,
+    auto::CausalLm,
+    cache::Pass,
+    layers::{Embedding, Linear, RmsNorm},
+    moe::{Experts, Mixture},
+    params::Params,
+    rope::{Rope, Rotation, rotate},
+};
+
+#[derive(Debug)]
+pub(crate) struct Mixtral {
+    embed_tokens: Embedding,
+    layers: Vec<Layer>,
+    norm: RmsNorm,
+    lm_head: Linear,
+    rope: Rope,
+}
+
+impl Mixtral {
+    pub(crate) fn new(p: &Params<'_>, c: &config::Mixtral) -> Result<Mixtral, Error> {
+        let p = &p.std(c.initializer_range);
+        let model = p.base("model");
+        let embed_tokens = Embedding::new(&model.at("embed_tokens"), c.vocab_size, c.hidden_size)?;
+        let layers = (0..c.num_hidden_layers).map(|i| Layer::new(&model.at("layers").at(i), c));
+        let layers = layers.collect::<Result<Vec<Layer>, Error>>()?;
+        let norm = RmsNorm::new(&model.at("norm"), c.hidden_size, c.rms_norm_eps)?;
+        let (tie, of) = (c.tie_word_embeddings, "model.embed_tokens.weight");
+        let lm_head = Linear::head(p, "lm_head", tie, &embed_tokens, of)?;
+        let max = c.max_position_embeddings;
+        let rope = Rope::new(&c.rope_parameters, c.head_dim, max, p.device());
+        Ok(Mixtral { embed_tokens, layers, norm, lm_head, rope })
+    }
+}
+
+impl CausalLm for Mixtral {
+    fn hidden(&self, tokens: &Tensor, pass: &mut Pass<'_>) -> Tensor {
+        let t = tokens.size()[1];
+        let mut x = self.embed_tokens.forward(tokens); // (B, T, C)
+        let rope = self.rope.forward(&pass.positions(t), pass.len_with(t), x.kind());
+        for (i, layer) in self.layers.iter().enumerate() {
+            x = layer.forward(&x, &rope, i, pass);
+        }
+        self.norm.forward(&x)
+    }
+
+    fn logits(&self, hidden: &Tensor) -> Tensor {
+        self.lm_head.forward(hidden) // (B, T, V)
+    }
+}
+
+#[derive(Debug)]
+struct Layer {
+    self_attn: Attention,
+    block_sparse_moe: Mixture,
+    input_layernorm: RmsNorm,
+    post_attention_layernorm: RmsNorm,
+}
+
+impl Layer {
+    fn new(p: &Params<'_>, c: &config::Mixtral) -> Result<Layer, Error> {
+        let norm = |name| RmsNorm::new(&p.at(name), c.hidden_size, c.rms_norm_eps);
+        let experts = Experts {
+            n: c.num_local_experts,
+            n_chosen: c.num_experts_per_tok,
+            normalizes: true,
+            size: (c.hidden_size, c.intermediate_size),
+            activation: c.hidden_act,
+            names: ["w1", "w3", "w2"],
+        };
+        Ok(Layer {
+            self_attn: Attention::new(&p.at("self_attn"), c)?,
+            block_sparse_moe: Mixture::new(&p.at("block_sparse_moe"), &experts)?,
+            input_layernorm: norm("input_layernorm")?,
+            post_attention_layernorm: norm("post_attention_layernorm")?,
+        })
+    }
+
+    fn forward(&self, x: &Tensor, rope: &Rotation, i: usize, pass: &mut Pass<'_>) -> Tensor {
+        let x = x + self.self_attn.forward(&self.input_layernorm.forward(x), rope, i, pass);
+        &x + self.block_sparse_moe.forward(&self.post_attention_layernorm.forward(&x))
+    }
+}
+
+#[derive(Debug)]
+struct Attention {
+    q_proj: Linear,
+    k_proj: Linear,
+    v_proj: Linear,
+    o_proj: Linear,
+    head_dim: i64,
+    attention: DotProduct,
+}
+
+impl Attention {
+    fn new(p: &Params<'_>, c: &config::Mixtral) -> Result<Attention, Error> {
+        let n_query = c.num_attention_heads * c.head_dim;
+        let n_key = c.num_key_value_heads * c.head_dim;
+        let linear = |name, n_in, n_out| Linear::new(&p.at(name), n_in, n_out, false);
+        Ok(Attention {
+            q_proj: linear("q_proj", c.hidden_size, n_query)?,
+            k_proj: linear("k_proj", c.hidden_size, n_key)?,
+            v_proj: linear("v_proj", c.hidden_size, n_key)?,
+            o_proj: linear("o_proj", n_query, c.hidden_size)?,
+            head_dim: c.head_dim,
+            attention: DotProduct {
+                window: c.sliding_window,
+                ..DotProduct::causal(c.head_dim, c.attention_dropout)
+            },
+        })
+    }
+
+    fn forward(&self, x: &Tensor, rope: &Rotation, i: usize, pass: &mut Pass<'_>) -> Tensor {
+        let (b, t) = (x.size()[0], x.size()[1]);
+        let heads = |x: Tensor| x.view([b, t, -1, self.head_dim]).transpose(1, 2);
+
+        let q = rotate(&heads(self.q_proj.forward(x)), rope); // (B, H, T, D)
+        let k = rotate(&heads(self.k_proj.forward(x)), rope); // (B, K, T, D)
+        let v = heads(self.v_proj.forward(x)); // (B, K, T, D)
+
+        let (k, v) = pass.cache.extend(i, k, v); // (B, K, S, D)
+        self.o_proj.forward(&self.attention.forward(&q, &k, &v, pass)) // (B, T, C)
+    }
+}
