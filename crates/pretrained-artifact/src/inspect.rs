@@ -1,11 +1,13 @@
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
 };
 
 use pretrained_safetensors::Dtype;
 
-use crate::{Error, OpenOptions, Warning, WeightFile, Weights, artifact, cache};
+use crate::{
+    Error, OpenOptions, Warning, WeightFile, Weights, artifact, cache, stream::natural_order, tied,
+};
 
 /// What is in a model directory, or in a single file of weights. Data only; printing it is
 /// somebody else's business.
@@ -17,8 +19,12 @@ pub struct Inspection {
     pub model: Option<ModelSummary>,
     /// The files that hold the weights, sorted by name.
     pub files: Vec<FileSummary>,
-    /// The tensors, sorted by name.
+    /// The tensors, by name: `layers.2` before `layers.10`.
     pub tensors: Vec<TensorSummary>,
+    /// Groups of names that stand for one tensor. The first of each is the source.
+    pub tied: Vec<Vec<String>>,
+    /// Number of parameters. A tensor under several names counts once.
+    pub parameters: u64,
     /// Per element type, what there is of it.
     pub dtypes: BTreeMap<Dtype, DtypeSummary>,
     /// What is odd.
@@ -92,7 +98,7 @@ pub fn inspect(path: impl AsRef<Path>, options: &OpenOptions) -> Result<Inspecti
     let path = cache::resolve(path.as_ref())?;
     if !path.is_dir() {
         let weights = Weights::open_file(&path, options.strictness)?;
-        return Ok(Inspection::new(&path, None, &weights, Vec::new()));
+        return Ok(Inspection::new(&path, None, &weights, tied::groups(&weights, None)));
     }
     let (dir, _unchanged) = artifact::open_dir(&path)?;
     let config = artifact::read_config(&dir)?;
@@ -105,7 +111,8 @@ pub fn inspect(path: impl AsRef<Path>, options: &OpenOptions) -> Result<Inspecti
         architectures: architectures.map(str::to_owned).collect(),
         dtype: text("dtype").or_else(|| text("torch_dtype")),
     };
-    Ok(Inspection::new(&path, Some(model), &weights, warnings))
+    let tied = tied::groups(&weights, Some(&config));
+    Ok(Inspection { warnings, ..Inspection::new(&path, Some(model), &weights, tied) })
 }
 
 impl Inspection {
@@ -113,16 +120,22 @@ impl Inspection {
         path: &Path,
         model: Option<ModelSummary>,
         weights: &Weights,
-        warnings: Vec<Warning>,
+        tied: Vec<Vec<String>>,
     ) -> Inspection {
+        let repeated: BTreeSet<&str> =
+            tied.iter().flat_map(|it| it.iter().skip(1)).map(String::as_str).collect();
+        let mut parameters: u64 = 0;
         let files = weights.files().iter().map(FileSummary::new).collect();
-        let mut tensors = Vec::with_capacity(weights.len());
+        let mut tensors: Vec<TensorSummary> = Vec::with_capacity(weights.len());
         let mut dtypes: BTreeMap<Dtype, DtypeSummary> = BTreeMap::new();
         for name in weights.names() {
             let (Some(info), Some(file)) = (weights.info(name), weights.file_of(name)) else {
                 continue;
             };
             let bytes = info.byte_len();
+            if !repeated.contains(name) {
+                parameters = parameters.saturating_add(info.elements());
+            }
             let sum = dtypes.entry(info.dtype).or_default();
             sum.tensors += 1;
             sum.elements = sum.elements.saturating_add(info.elements());
@@ -135,12 +148,9 @@ impl Inspection {
                 file: file.name().to_owned(),
             });
         }
-        Inspection { path: path.to_owned(), model, files, tensors, dtypes, warnings }
-    }
-
-    /// Number of elements of all tensors.
-    pub fn parameters(&self) -> u64 {
-        self.dtypes.values().fold(0, |sum, it| sum.saturating_add(it.elements))
+        tensors.sort_by(|a, b| natural_order(&a.name, &b.name));
+        let (path, warnings) = (path.to_owned(), Vec::new());
+        Inspection { path, model, files, tensors, tied, parameters, dtypes, warnings }
     }
 
     /// Bytes of all tensors.

@@ -3,6 +3,7 @@
 mod cache;
 mod converting;
 mod hostile;
+mod inspecting;
 mod layouts;
 mod saving;
 

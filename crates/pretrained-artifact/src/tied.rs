@@ -102,6 +102,29 @@ pub(crate) fn untie(weights: &Weights, config: Option<&Config>) -> Result<Untied
     Ok(untied)
 }
 
+/// Groups of names that stand for one tensor, the source first, as far as that can be told without
+/// reading tensors: by shared memory, and by what the config ties and the weights have once.
+pub(crate) fn groups(weights: &Weights, config: Option<&Config>) -> Vec<Vec<String>> {
+    let is_target = |it: &&str| TARGETS.contains(it);
+    let mut groups = Vec::new();
+    for mut group in weights.files().iter().flat_map(|it| it.aliases()) {
+        group.sort_by_key(|it| (is_target(it), *it));
+        groups.push(group.into_iter().map(str::to_owned).collect());
+    }
+    if config.is_some_and(is_tied) {
+        let is_stored_once = |(source, target): &&(&str, &str)| {
+            weights.info(source).is_some() && weights.info(target).is_none()
+        };
+        let found = PAIRS.iter().filter(is_stored_once);
+        // The same source twice in a row is one family's head under two names.
+        let mut last = "";
+        for (source, target) in found.filter(|it| std::mem::replace(&mut last, it.0) != it.0) {
+            groups.push(vec![(*source).to_owned(), (*target).to_owned()]);
+        }
+    }
+    groups
+}
+
 /// Whether the config ties the embeddings, by itself or by its family's default.
 pub(crate) fn is_tied(config: &Config) -> bool {
     let says = |it: &Config| it.get(TIE).and_then(|it| it.as_bool());

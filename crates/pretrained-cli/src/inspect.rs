@@ -1,15 +1,23 @@
-use std::{path::PathBuf, process::ExitCode};
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 use anyhow::Result;
-use pretrained::artifact::{Format, Inspection, OpenOptions, inspect};
+use pretrained::artifact::{CONFIG, Format, Inspection, OpenOptions, inspect};
 use serde_json::{Value, json};
 
-use crate::output::{self, Align, Table, bytes, count, one_line};
+use crate::{
+    output::{self, Align, Table, bytes, count, one_line},
+    runs::{self, Entry},
+};
 
-/// Show what is in a file of weights or a model directory, without reading tensors.
+/// Show what is in a file of weights, a model directory or the directory of a run, without reading
+/// tensors.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// A .safetensors or .bin file, a model directory, or org/name from the Hugging Face cache.
+    /// A .safetensors or .bin file, a model directory, org/name from the Hugging Face cache, or the
+    /// directory of a run.
     path: PathBuf,
     /// The variant of the weights, such as fp16 for model.fp16.safetensors.
     #[arg(long)]
@@ -21,20 +29,52 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: Args) -> Result<ExitCode> {
     let options = OpenOptions { variant: args.variant, ..OpenOptions::default() };
+    if runs::is_run(&args.path) {
+        // A run that has come to its end has the finished model beside its checkpoints.
+        let has_model = args.path.join(CONFIG).exists();
+        let model = has_model.then(|| inspect(&args.path, &options)).transpose()?;
+        return inspect_run(&args.path, model.as_ref(), args.json);
+    }
     let inspection = inspect(&args.path, &options)?;
-    if args.json {
-        output::print_json(&to_json(&inspection))?;
-    } else {
-        output::print(to_text(&inspection))?;
-        for warning in &inspection.warnings {
-            output::note(format_args!("warning: {warning}"));
-        }
+    match args.json {
+        true => output::print_json(&to_json(&inspection))?,
+        false => print_text(&inspection)?,
     }
     Ok(ExitCode::SUCCESS)
 }
 
+fn inspect_run(path: &Path, model: Option<&Inspection>, json: bool) -> Result<ExitCode> {
+    let entries = runs::entries(path)?;
+    let best = runs::best(&entries).map(|it| it.step);
+    if json {
+        output::print_json(&json!({
+            "path": path,
+            "kind": "run",
+            "best": best,
+            "checkpoints": entries.iter().map(Entry::to_json).collect::<Vec<Value>>(),
+            "model": model.map(to_json),
+        }))?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let title = one_line(&path.display().to_string());
+    output::print(format_args!("{title}\n\n{}", runs::table(&entries, best)))?;
+    if let Some(model) = model {
+        output::print("\n")?;
+        print_text(model)?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn print_text(inspection: &Inspection) -> Result<()> {
+    output::print(to_text(inspection))?;
+    for warning in &inspection.warnings {
+        output::note(format_args!("warning: {warning}"));
+    }
+    Ok(())
+}
+
 fn to_json(inspection: &Inspection) -> Value {
-    let Inspection { path, model, files, tensors, dtypes, warnings } = inspection;
+    let Inspection { path, model, files, tensors, tied, parameters, dtypes, warnings } = inspection;
     let model = model.as_ref().map(|it| {
         json!({
             "model_type": it.model_type,
@@ -68,11 +108,12 @@ fn to_json(inspection: &Inspection) -> Value {
         "path": path,
         "kind": if model.is_some() { "model" } else { "file" },
         "model": model,
-        "parameters": inspection.parameters(),
+        "parameters": parameters,
         "bytes": inspection.bytes(),
         "dtypes": Value::Object(dtypes.collect()),
         "files": files.collect::<Vec<Value>>(),
         "tensors": tensors.collect::<Vec<Value>>(),
+        "tied": tied,
         "warnings": warnings.iter().map(ToString::to_string).collect::<Vec<String>>(),
     })
 }
@@ -90,11 +131,16 @@ fn to_text(inspection: &Inspection) -> String {
         None => format!("{path}\n"),
     };
     text += &format!(
-        "{} parameters in {} tensors, {}\n\n",
-        count(inspection.parameters()),
+        "{} parameters in {} tensors, {}\n",
+        count(inspection.parameters),
         count(inspection.tensors.len() as u64),
         bytes(inspection.bytes()),
     );
+
+    for group in &inspection.tied {
+        text += &format!("tied: {}\n", one_line(&group.join(" = ")));
+    }
+    text += "\n";
 
     let mut files = Table::new([Align::Left, Align::Right, Align::Right]);
     files.row(["file", "tensors", "size"].map(str::to_owned));
