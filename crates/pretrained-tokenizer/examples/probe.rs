@@ -3,12 +3,14 @@
 //! `tests/python/tokenizer_parity.py` and its neighbours drive it.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     error::Error,
     io::{self, BufRead, Write},
 };
 
-use pretrained_tokenizer::{AutoTokenizer, ChatOptions};
+use pretrained_tokenizer::{
+    AutoTokenizer, ChatOptions, EncodeOptions, Input, Padding, Side, Truncation,
+};
 use serde_json::{Map, Value, json};
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -51,8 +53,104 @@ fn answer(
             let chat = tokenizer.encode_chat(&messages, &options)?;
             Ok(json!({ "ids": chat.input_ids, "mask": chat.assistant_mask }))
         }
+        "encode" => encode(tokenizer, question),
+        "encode_plain" => {
+            let texts = texts(question)?;
+            Ok(json!(tokenizer.encode_batch(&texts, question["special"] == true)?))
+        }
+        "decode" => {
+            let ids: Vec<Vec<u32>> = serde_json::from_value(question["ids"].clone())?;
+            let skip = question["skip"] == true;
+            let decoded: Result<Vec<String>, _> =
+                ids.iter().map(|ids| tokenizer.decode(ids, skip)).collect();
+            Ok(json!(decoded?))
+        }
+        "stream" => {
+            let ids: Vec<Vec<u32>> = serde_json::from_value(question["ids"].clone())?;
+            let streamed: Result<Vec<String>, _> =
+                ids.iter().map(|ids| stream(tokenizer, ids)).collect();
+            Ok(json!(streamed?))
+        }
+        "special" => {
+            let special = tokenizer.special_tokens();
+            let named: BTreeMap<&str, &str> = special.named().collect();
+            Ok(json!({
+                "named": named,
+                "ids": [tokenizer.bos_token_id(), tokenizer.eos_token_id(),
+                        tokenizer.pad_token_id(), tokenizer.unk_token_id()],
+                "vocab_size": tokenizer.vocab_size(),
+                "padding_side": format!("{:?}", tokenizer.padding_side()).to_lowercase(),
+            }))
+        }
+        "save" => {
+            tokenizer.save_pretrained(question["to"].as_str().ok_or("no to")?)?;
+            Ok(Value::Null)
+        }
         other => Err(format!("unknown op {other:?}").into()),
     }
+}
+
+fn texts(question: &Value) -> Result<Vec<String>, Box<dyn Error>> {
+    Ok(serde_json::from_value(question["texts"].clone())?)
+}
+
+fn encode(tokenizer: &AutoTokenizer, question: &Value) -> Result<Value, Box<dyn Error>> {
+    let number = |key: &str| question[key].as_u64().map(|it| it as usize);
+    let side = |key: &str| match question[key].as_str() {
+        Some("left") => Some(Side::Left),
+        Some("right") => Some(Side::Right),
+        _ => None,
+    };
+    let options = EncodeOptions {
+        add_special_tokens: question["special"] == true,
+        padding: match question["padding"].as_str() {
+            Some("longest") => Padding::Longest,
+            Some("max_length") => Padding::MaxLength,
+            _ => Padding::None,
+        },
+        padding_side: side("padding_side"),
+        pad_to_multiple_of: number("pad_to_multiple_of"),
+        truncation: match question["truncation"].as_str() {
+            Some("longest_first") => Truncation::LongestFirst,
+            Some("only_first") => Truncation::OnlyFirst,
+            Some("only_second") => Truncation::OnlySecond,
+            _ => Truncation::None,
+        },
+        truncation_side: side("truncation_side"),
+        max_length: number("max_length"),
+        ..EncodeOptions::default()
+    };
+    let texts = texts(question)?;
+    let pairs: Option<Vec<String>> = serde_json::from_value(question["pairs"].clone())?;
+    let inputs: Vec<Input<'_>> = match &pairs {
+        Some(pairs) => {
+            texts.iter().zip(pairs).map(|(a, b)| Input::from((a.as_str(), b.as_str()))).collect()
+        }
+        None => texts.iter().map(|text| Input::from(text.as_str())).collect(),
+    };
+    let encodings = tokenizer.encode_with(&inputs, &options)?;
+    let list: Vec<Value> = encodings
+        .iter()
+        .map(|it| {
+            json!([
+                it.input_ids,
+                it.attention_mask,
+                it.token_type_ids,
+                it.special_tokens_mask,
+                it.offsets
+            ])
+        })
+        .collect();
+    Ok(json!(list))
+}
+
+fn stream(tokenizer: &AutoTokenizer, ids: &[u32]) -> Result<String, pretrained_tokenizer::Error> {
+    let mut stream = tokenizer.decode_stream(false);
+    let mut text = String::new();
+    for &id in ids {
+        text += &stream.push(id)?.unwrap_or_default();
+    }
+    Ok(text + &stream.finish()?.unwrap_or_default())
 }
 
 fn chat(question: &Value) -> Result<(Vec<Value>, ChatOptions), Box<dyn Error>> {
