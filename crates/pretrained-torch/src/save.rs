@@ -3,7 +3,7 @@
 use std::{borrow::Cow, collections::BTreeMap, io, path::Path, sync::Mutex};
 
 use pretrained_artifact::{Contents, SaveOptions};
-use pretrained_config::GenerationConfig;
+use pretrained_config::{Config, GenerationConfig};
 use pretrained_safetensors::TensorSpec;
 use pretrained_tokenizer::TokenizerFiles;
 use tch::{Device, Tensor};
@@ -23,42 +23,54 @@ impl AutoModelForCausalLM {
         dir: impl AsRef<Path>,
         options: &SaveOptions,
     ) -> Result<(), Error> {
-        self.with_contents(None, |contents, bytes| {
-            pretrained_artifact::save(dir, contents, |spec| bytes.of(spec), options)
-        })
+        let (files, bytes) = (ModelFiles::new(self, None)?, Bytes::new(self.params()));
+        let contents = files.contents(self.params())?;
+        Ok(pretrained_artifact::save(dir, &contents, |spec| bytes.of(spec), options)?)
+    }
+}
+
+/// What is saved with a model's parameters.
+#[derive(Debug, Clone)]
+pub(crate) struct ModelFiles {
+    config: Config,
+    generation_config: GenerationConfig,
+    tokenizer: Option<TokenizerFiles>,
+    /// The parameters' names, in the order that decides which shard they go to.
+    order: Vec<String>,
+    num_parameters: u64,
+}
+
+impl ModelFiles {
+    pub(crate) fn new(
+        model: &AutoModelForCausalLM,
+        tokenizer: Option<&TokenizerFiles>,
+    ) -> Result<ModelFiles, Error> {
+        let class = model.config().causal_lm_class()?;
+        let config = model.config().for_save(&[class], kinds::name(model.kind())?)?;
+        let generation_config = match model.generation_config() {
+            Some(it) => it.for_save()?,
+            None => GenerationConfig::from_model_config(model.config())?.for_save()?,
+        };
+        let (tokenizer, order) = (tokenizer.cloned(), model.param_names().to_vec());
+        let num_parameters = model.num_parameters();
+        Ok(ModelFiles { config, generation_config, tokenizer, order, num_parameters })
     }
 
     /// Writes the model's files into a directory that somebody else stages and publishes.
-    pub(crate) fn write_into(
-        &self,
-        dir: &Path,
-        tokenizer: Option<&TokenizerFiles>,
-    ) -> Result<(), Error> {
-        self.with_contents(tokenizer, |contents, bytes| {
-            let options = SaveOptions::default();
-            pretrained_artifact::write_into(dir, contents, |spec| bytes.of(spec), &options)
-        })
+    pub(crate) fn write_into(&self, dir: &Path, params: &ParamMap) -> Result<(), Error> {
+        let (contents, bytes) = (self.contents(params)?, Bytes::new(params));
+        let options = SaveOptions::default();
+        Ok(pretrained_artifact::write_into(dir, &contents, |spec| bytes.of(spec), &options)?)
     }
 
-    fn with_contents(
-        &self,
-        tokenizer: Option<&TokenizerFiles>,
-        save: impl FnOnce(&Contents<'_>, &Bytes<'_>) -> Result<(), pretrained_artifact::Error>,
-    ) -> Result<(), Error> {
-        let class = self.config().causal_lm_class()?;
-        let config = self.config().for_save(&[class], kinds::name(self.kind())?)?;
-        let generation_config = match self.generation_config() {
-            Some(it) => it.for_save()?,
-            None => GenerationConfig::from_model_config(self.config())?.for_save()?,
-        };
-        let contents = Contents {
-            config: &config,
-            generation_config: Some(&generation_config),
-            tensors: specs(self.params(), self.param_names())?,
-            tokenizer,
-            total_parameters: Some(self.num_parameters()),
-        };
-        Ok(save(&contents, &Bytes::new(self.params()))?)
+    fn contents(&self, params: &ParamMap) -> Result<Contents<'_>, Error> {
+        Ok(Contents {
+            config: &self.config,
+            generation_config: Some(&self.generation_config),
+            tensors: specs(params, &self.order)?,
+            tokenizer: self.tokenizer.as_ref(),
+            total_parameters: Some(self.num_parameters),
+        })
     }
 }
 

@@ -3,7 +3,7 @@ use std::{fs, path::Path};
 use pretrained_artifact::SaveOptions;
 use pretrained_config::Config;
 use pretrained_data::{Example, InMemory};
-use pretrained_train::{Saved, Task, TrainingArguments};
+use pretrained_train::{Optimizer, Saved, Task, TrainingArguments};
 use tch::{Kind, Tensor};
 
 use crate::{
@@ -254,15 +254,15 @@ fn arguments() -> TrainingArguments {
 }
 
 /// Trains five steps, killed and resumed after `killed` of them; the files of the last checkpoint.
-fn train(json: &str, killed: Option<u64>) -> Vec<(String, Vec<u8>)> {
+fn train(json: &str, args: &TrainingArguments, killed: Option<u64>) -> Vec<(String, Vec<u8>)> {
     let dir = tempfile::tempdir().expect("a directory");
     let (start, between, end) =
         (dir.path().join("start"), dir.path().join("between"), dir.path().join("end"));
     model(json).save_pretrained(&start).expect("a saved model");
-    let (data, args) = (examples(), arguments());
+    let data = examples();
     let run = |from: &Path, restore: bool, steps: std::ops::Range<u64>, to: &Path| {
         let model = AutoModelForCausalLM::from_pretrained(from, Device::Cpu).expect("a model");
-        let mut task = CausalLmTask::new(&model, None, &args, &data, None).expect("a task");
+        let mut task = CausalLmTask::new(&model, None, args, &data, None).expect("a task");
         if restore {
             task.restore(from).expect("a restored state");
         }
@@ -285,18 +285,60 @@ fn train(json: &str, killed: Option<u64>) -> Vec<(String, Vec<u8>)> {
         .into()
 }
 
-fn check_resume(json: &str) {
-    let unbroken = train(json, None);
+fn check_resume(json: &str, args: &TrainingArguments) {
+    let unbroken = train(json, args, None);
     for step in 0..5 {
         // Not `assert_eq`, which would print the files.
-        assert!(train(json, Some(step)) == unbroken, "killed after {step} steps");
+        assert!(train(json, args, Some(step)) == unbroken, "killed after {step} steps");
     }
 }
 
 #[test]
 fn killed_at_any_step_and_resumed_equals_unbroken() {
-    check_resume(LLAMA);
-    check_resume(GPT2);
+    check_resume(LLAMA, &arguments());
+    check_resume(GPT2, &arguments());
+}
+
+#[test]
+fn killed_and_resumed_equals_unbroken_with_every_optimizer() {
+    for optim in [Optimizer::Adafactor, Optimizer::Sgd, Optimizer::Lion] {
+        let optim_args = (optim == Optimizer::Sgd).then(|| "momentum=0.9".to_owned());
+        check_resume(GPT2, &TrainingArguments { optim, optim_args, ..arguments() });
+    }
+}
+
+#[test]
+fn killed_and_resumed_equals_unbroken_in_bfloat16() {
+    check_resume(LLAMA, &TrainingArguments { bf16: true, ..arguments() });
+    assert!(
+        train(LLAMA, &TrainingArguments { bf16: true, ..arguments() }, None)
+            != train(LLAMA, &arguments(), None),
+        "bf16 makes a difference"
+    );
+}
+
+#[test]
+fn a_snapshot_is_what_was_and_not_what_is() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let (model, data, args) = (model(GPT2), examples(), arguments());
+    let mut task = CausalLmTask::new(&model, None, &args, &data, None).expect("a task");
+    let names = ["config.json", "model.safetensors", "optimizer.safetensors"];
+    for step in 0..3 {
+        let [now, then] = ["now", "then"].map(|it| dir.path().join(format!("{it}-{step}")));
+        fs::create_dir(&now).and_then(|()| fs::create_dir(&then)).expect("directories");
+        task.save(&now, Saved::Full).expect("a checkpoint");
+        let snapshot = task.snapshot(Saved::Full).expect("a snapshot").expect("it is supported");
+        task.step(step, 1e-2).expect("a step");
+        std::thread::spawn(move || snapshot(&then).map(|()| then))
+            .join()
+            .expect("no panic")
+            .map(|then| {
+                for name in names {
+                    assert!(bytes(&now.join(name)) == bytes(&then.join(name)), "{name}");
+                }
+            })
+            .expect("a checkpoint");
+    }
 }
 
 #[test]

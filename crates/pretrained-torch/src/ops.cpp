@@ -1,0 +1,53 @@
+// Operators of libtorch that tch does not bind.
+
+#include <ATen/autocast_mode.h>
+#include <ATen/core/Tensor.h>
+#include <ATen/ops/_fused_adamw.h>
+
+#include <cstring>
+#include <exception>
+#include <vector>
+
+namespace {
+
+std::vector<at::Tensor> list(at::Tensor *const *tensors, size_t n) {
+  std::vector<at::Tensor> list;
+  list.reserve(n);
+  for (size_t i = 0; i < n; i++) list.push_back(*tensors[i]);
+  return list;
+}
+
+} // namespace
+
+extern "C" {
+
+// Writes what went wrong into `error`, of `error_len` bytes, and returns false; or returns true.
+bool pretrained_fused_adamw(at::Tensor *const *params, at::Tensor *const *grads,
+                            at::Tensor *const *exp_avgs, at::Tensor *const *exp_avg_sqs,
+                            at::Tensor *const *steps, size_t n, double learning_rate, double beta1,
+                            double beta2, double weight_decay, double eps, char *error,
+                            size_t error_len) noexcept {
+  try {
+    at::_fused_adamw_(list(params, n), list(grads, n), list(exp_avgs, n), list(exp_avg_sqs, n), {},
+                      list(steps, n), learning_rate, beta1, beta2, weight_decay, eps,
+                      /*amsgrad=*/false, /*maximize=*/false);
+    return true;
+  } catch (const std::exception &e) {
+    std::strncpy(error, e.what(), error_len - 1);
+    return false;
+  }
+}
+
+// Computes in bfloat16 from here on, where that is safe, on this thread.
+void pretrained_autocast_begin(bool cuda) noexcept {
+  const auto device = cuda ? at::kCUDA : at::kCPU;
+  at::autocast::set_autocast_dtype(device, at::kBFloat16);
+  at::autocast::set_autocast_enabled(device, true);
+  at::autocast::increment_nesting();
+}
+
+void pretrained_autocast_end(bool cuda) noexcept {
+  if (at::autocast::decrement_nesting() == 0) at::autocast::clear_cache();
+  at::autocast::set_autocast_enabled(cuda ? at::kCUDA : at::kCPU, false);
+}
+}

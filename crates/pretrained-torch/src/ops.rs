@@ -1,0 +1,122 @@
+//! Operators of libtorch that tch does not bind; `ops.cpp` is the other half.
+
+use std::ffi::{CStr, c_char};
+
+use tch::{Device, Kind, Tensor};
+
+use crate::Error;
+
+/// How one update of AdamW is made.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct FusedAdamW {
+    /// Counts from 1.
+    pub(crate) step: f64,
+    pub(crate) learning_rate: f64,
+    pub(crate) beta1: f64,
+    pub(crate) beta2: f64,
+    pub(crate) weight_decay: f64,
+    pub(crate) eps: f64,
+}
+
+/// What a parameter is updated with and from.
+#[derive(Debug)]
+pub(crate) struct Moments {
+    pub(crate) param: Tensor,
+    pub(crate) grad: Tensor,
+    pub(crate) exp_avg: Tensor,
+    pub(crate) exp_avg_sq: Tensor,
+}
+
+/// Updates parameters and moments in one pass over memory, as PyTorch's `adamw_torch_fused` does.
+#[allow(unsafe_code)]
+pub(crate) fn fused_adamw(c: &FusedAdamW, all: &[Moments]) -> Result<(), Error> {
+    let Some(first) = all.first() else { return Ok(()) };
+    let step = Tensor::from(c.step).to_kind(Kind::Float).to_device(first.param.device());
+    let pointers = |of: fn(&Moments) -> &Tensor| {
+        all.iter().map(|it| of(it).as_ptr().cast()).collect::<Vec<*const CTensor>>()
+    };
+    let (params, grads) = (pointers(|it| &it.param), pointers(|it| &it.grad));
+    let (m, v) = (pointers(|it| &it.exp_avg), pointers(|it| &it.exp_avg_sq));
+    let steps: Vec<*const CTensor> = vec![step.as_ptr().cast(); all.len()];
+    let mut error = [0; 512];
+
+    let _guard = tch::no_grad_guard();
+    // SAFETY: tch's tensors are `at::Tensor`s behind their pointers, and outlive the call; each list
+    // has `all.len()` of them; `error` has its length, and stays terminated.
+    let done = unsafe {
+        pretrained_fused_adamw(
+            params.as_ptr(),
+            grads.as_ptr(),
+            m.as_ptr(),
+            v.as_ptr(),
+            steps.as_ptr(),
+            all.len(),
+            c.learning_rate,
+            c.beta1,
+            c.beta2,
+            c.weight_decay,
+            c.eps,
+            error.as_mut_ptr(),
+            error.len(),
+        )
+    };
+    if done {
+        return Ok(());
+    }
+    // SAFETY: It was zeroes, of which the last is never written.
+    let message = unsafe { CStr::from_ptr(error.as_ptr()) };
+    Err(Error::Torch(message.to_string_lossy().into_owned()))
+}
+
+/// Runs a closure in which matrices are multiplied in bfloat16; the rest, and what is remembered
+/// for the gradient of the parameters, stays as it is.
+pub(crate) fn autocast<T>(enabled: bool, device: Device, run: impl FnOnce() -> T) -> T {
+    let _guard = enabled.then(|| Autocast::begin(device.is_cuda()));
+    run()
+}
+
+/// Ends it also when a panic goes through.
+struct Autocast {
+    cuda: bool,
+}
+
+impl Autocast {
+    #[allow(unsafe_code)]
+    fn begin(cuda: bool) -> Autocast {
+        // SAFETY: Sets this thread's mode; `drop` sets it back.
+        unsafe { pretrained_autocast_begin(cuda) };
+        Autocast { cuda }
+    }
+}
+
+impl Drop for Autocast {
+    #[allow(unsafe_code)]
+    fn drop(&mut self) {
+        // SAFETY: It has begun, on this thread, since a guard cannot leave the closure's caller.
+        unsafe { pretrained_autocast_end(self.cuda) };
+    }
+}
+
+/// An `at::Tensor`.
+enum CTensor {}
+
+#[allow(unsafe_code)]
+unsafe extern "C" {
+    fn pretrained_fused_adamw(
+        params: *const *const CTensor,
+        grads: *const *const CTensor,
+        exp_avgs: *const *const CTensor,
+        exp_avg_sqs: *const *const CTensor,
+        steps: *const *const CTensor,
+        n: usize,
+        learning_rate: f64,
+        beta1: f64,
+        beta2: f64,
+        weight_decay: f64,
+        eps: f64,
+        error: *mut c_char,
+        error_len: usize,
+    ) -> bool;
+    fn pretrained_autocast_begin(cuda: bool);
+    fn pretrained_autocast_end(cuda: bool);
+}
