@@ -1,7 +1,6 @@
 use std::{
     collections::BTreeMap,
-    fs::{self, File},
-    io,
+    fs, io,
     path::{Path, PathBuf},
 };
 
@@ -13,8 +12,7 @@ use rayon::prelude::*;
 use crate::{
     CONFIG, Error, GENERATION_CONFIG, OpenOptions, Refusal, SaveOptions, Strictness, Warning,
     Weights, artifact, cache,
-    dir::io_error,
-    save::{FORMAT, Plan, save_with},
+    save::{FORMAT, Plan, save_with, write_error},
     stream::Stream,
     tied,
 };
@@ -137,7 +135,7 @@ fn convert_file(
 fn write_file(
     dest: &Path,
     layout: &Layout,
-    write: impl Fn(&File) -> io::Result<()>,
+    write: impl Fn(&NewFile) -> io::Result<()>,
 ) -> Result<(), Error> {
     let parent = dest.parent().filter(|it| *it != Path::new("")).unwrap_or(Path::new("."));
     let name = dest.file_name().unwrap_or_default().to_string_lossy().into_owned();
@@ -147,7 +145,7 @@ fn write_file(
     })?;
     let file = NewFile::create(&staged.path().join(&name))?;
     file.allocate(layout.file_len())?;
-    write(file.file()).map_err(|e| io_error("write", dest, e))?;
+    write(&file).map_err(|e| write_error(dest, e))?;
     Ok(staged.publish()?)
 }
 

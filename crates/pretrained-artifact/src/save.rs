@@ -1,6 +1,5 @@
 use std::{
     borrow::Cow,
-    fs::File,
     io::{self, Write},
     path::Path,
 };
@@ -84,7 +83,7 @@ pub fn write_into<'d>(
 pub(crate) fn save_with(
     dir: &Path,
     plan: &Plan,
-    write: impl Fn(&Layout, &File) -> io::Result<()>,
+    write: impl Fn(&Layout, &NewFile) -> io::Result<()>,
 ) -> Result<(), Error> {
     let (variant, tokenizer) = (plan.variant.clone(), plan.tokenizer.is_some());
     let belongs = move |name: &str| {
@@ -174,7 +173,7 @@ impl Plan {
     fn write(
         &self,
         dir: &Path,
-        write: impl Fn(&Layout, &File) -> io::Result<()>,
+        write: impl Fn(&Layout, &NewFile) -> io::Result<()>,
     ) -> Result<(), Error> {
         for (name, text) in &self.texts {
             pretrained_fs::write_new(&dir.join(name), text)?;
@@ -188,7 +187,7 @@ impl Plan {
             let path = dir.join(name);
             let file = NewFile::create(&path)?;
             file.allocate(layout.file_len())?;
-            write(layout, file.file()).map_err(|e| io_error("write", &path, e))?;
+            write(layout, &file).map_err(|e| write_error(&path, e))?;
         }
         Ok(())
     }
@@ -203,6 +202,19 @@ impl Contents<'_> {
         }
         plan.tokenizer = self.tokenizer.cloned();
         Ok(plan)
+    }
+}
+
+/// Writing a file failed: in the file system, in reading what was to be written, or in the
+/// caller's own code. Each of them names the right path already, or has none.
+pub(crate) fn write_error(path: &Path, error: io::Error) -> Error {
+    let error = match error.downcast::<pretrained_fs::Error>() {
+        Ok(error) => return error.into(),
+        Err(error) => error,
+    };
+    match error.downcast::<Error>() {
+        Ok(error) => error,
+        Err(error) => io_error("write", path, error),
     }
 }
 

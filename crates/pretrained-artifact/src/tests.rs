@@ -2,6 +2,7 @@
 
 mod cache;
 mod converting;
+mod durability;
 mod hostile;
 mod inspecting;
 mod layouts;
@@ -77,6 +78,14 @@ pub(crate) fn save_contents(
     };
     let bytes = |it: &TensorSpec| -> io::Result<Cow<'_, [u8]>> { Ok(Cow::Owned(data(it, salt))) };
     save(dir, &contents, bytes, options)
+}
+
+/// An error and its causes.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    match error.source() {
+        Some(source) => format!("{error}: {}", chain(source)),
+        None => error.to_string(),
+    }
 }
 
 /// Every name in a directory, sorted.

@@ -7,7 +7,7 @@ use std::{
     path::Path,
 };
 
-use super::{LLAMA, SHARDS, temp, write_index, write_sharded, write_weights};
+use super::{LLAMA, SHARDS, chain, temp, write_index, write_sharded, write_weights};
 use crate::{Artifact, INDEX, MODEL, Warning};
 
 /// Opens a directory that cannot be opened, and checks the whole chain of the error. `DIR` stands
@@ -15,12 +15,7 @@ use crate::{Artifact, INDEX, MODEL, Warning};
 #[track_caller]
 fn check_refused(dir: &Path, expected: &str) {
     let error = Artifact::open(dir).expect_err("should be refused");
-    let mut message = error.to_string();
-    let mut source = std::error::Error::source(&error);
-    while let Some(cause) = source {
-        message += &format!(": {cause}");
-        source = cause.source();
-    }
+    let message = chain(&error);
     let dir = dir.display().to_string();
     assert_eq!(message.replace(&dir, "DIR"), expected);
 }
