@@ -93,7 +93,7 @@ impl Bert {
         let attentions = 1 + u128::from(self.add_cross_attention);
         let layer = attentions * attention + 2 * c * f + f + c + 2 * c;
         let embeddings = (v + p + t) * c + 2 * c;
-        let head = c * c + c + 2 * c + v + if self.tie_word_embeddings { 0 } else { v * c };
+        let head = c * c + c + 2 * c + v + if self.tie_word_embeddings { 0 } else { v * c + v };
         embeddings + self.num_hidden_layers as u128 * layer + head
     }
 }

@@ -20,15 +20,19 @@ pub(crate) struct Family {
     /// Names that stand for another field (`attribute_map`).
     pub(crate) aliases: &'static [(&'static str, &'static str)],
     /// Derives fields from others, before RoPE is looked at (`__post_init__`).
-    pub(crate) derive: fn(&mut Attributes, &mut Object) -> Result<(), Error>,
+    pub(crate) derive: Derive,
     /// Brings the RoPE parameters into the form of transformers 5 (`convert_rope_params_to_dict`),
     /// if the class has them.
-    pub(crate) rope: Option<fn(&mut Attributes, &mut Object) -> Result<(), Error>>,
+    pub(crate) rope: Option<Derive>,
     /// What else has to hold (`validate_*`).
     pub(crate) validate: fn(&Attributes) -> Result<(), Error>,
     /// Undoes what reading the file again would do again (`to_dict`).
     pub(crate) before_save: fn(&mut Attributes) -> Result<(), Error>,
 }
+
+/// Derives fields from others and from those of the document that the class does not declare, of
+/// which it may take some away.
+pub(crate) type Derive = fn(&mut Attributes, &mut Object) -> Result<(), Error>;
 
 /// A field of a configuration class.
 pub(crate) struct Field {
@@ -273,9 +277,20 @@ fn base_steps(a: &mut Attributes, rest: &mut Object) -> Result<(), Error> {
         None if says("rope_scaling") && says("rope_theta") => rope::convert(a, rest)?,
         None => {}
     }
+    check_attention_outputs(a, rest)?;
     rest.retain(|key, _| !GENERATION.contains(&key) && !DROPPED.contains(&key));
     a.set("output_attentions", rest.remove("output_attentions").unwrap_or(Value::Bool(false)));
     Ok(())
+}
+
+/// `validate_output_attentions`
+fn check_attention_outputs(a: &Attributes, rest: &Object) -> Result<(), Error> {
+    let given = rest.get("_attn_implementation").or_else(|| rest.get("attn_implementation"));
+    let is_eager = given.is_none_or(|it| it.is_null() || it.as_str() == Some("eager"));
+    match rest.get("output_attentions").is_some_and(Value::is_truthy) && !is_eager {
+        true => Err(a.invalid("output_attentions", "needs `_attn_implementation` to be eager")),
+        false => Ok(()),
+    }
 }
 
 /// `id2label`, `label2id` and `num_labels` say the same; the first wins, two labels are the default.

@@ -81,10 +81,10 @@ pub(crate) const FAMILY: Family = Family {
     causal_lm: "Gemma3ForCausalLM",
     fields: Gemma3Text::FIELDS,
     aliases: &[],
-    derive: derive,
+    derive,
     rope: Some(convert),
     validate: shape::heads_divide_hidden_size,
-    before_save: before_save,
+    before_save,
 };
 
 impl Gemma3Text {

@@ -59,9 +59,9 @@ family! {
     hidden {}
     derived {
         /// Channels of a head (D).
-        head_dim: i64 = shape::shared_head_dim,
+        head_dim: i64 = shape::any_head_dim,
         /// Rotation of queries and keys: of a quarter of each head, if the file does not say.
-        rope_parameters: RopeParameters = |a| RopeParameters::read(a, shape::shared_head_dim(a)?),
+        rope_parameters: RopeParameters = |a| RopeParameters::read(a, shape::any_head_dim(a)?),
     }
 }
 
@@ -80,6 +80,10 @@ pub(crate) const FAMILY: Family = Family {
 impl GptNeoX {
     pub(crate) fn new(a: &Attributes) -> Result<GptNeoX, Error> {
         let config = GptNeoX::read(a)?;
+        // The class has no such field, but the network looks for one where it rotates.
+        if config.head_dim != shape::shared_head_dim(a)? {
+            return Err(a.invalid("head_dim", "must be hidden_size / num_attention_heads"));
+        }
         shape::check_parameters(a, config.parameter_count())?;
         Ok(config)
     }

@@ -78,7 +78,7 @@ pub(crate) const FAMILY: Family = Family {
         Ok(())
     },
     rope: Some(convert),
-    validate: validate,
+    validate,
     before_save: |_| Ok(()),
 };
 
@@ -116,14 +116,15 @@ fn convert(a: &mut Attributes, rest: &mut Object) -> Result<(), Error> {
         parameters.set_default("partial_rotary_factor", share);
     }
     rope::standardize(a)?;
+    let context = a.get("original_max_position_embeddings").clone();
     let Some(parameters) = a.get_mut("rope_parameters").and_then(Value::as_object_mut) else {
         return Ok(());
     };
-    // Old files say `su` or `yarn` and mean `longrope`. The reference means to read them, but looks
-    // for the context of the pretraining before it renames the type, and fails.
+    // Old files say `su` or `yarn` and mean `longrope`. The reference means to read them, too, but
+    // looks for the context of the pretraining before it renames the type, and misses it.
     if matches!(parameters.get("rope_type").and_then(Value::as_str), Some("su" | "yarn")) {
         parameters.set("rope_type", "longrope");
-        return rope::standardize(a);
+        parameters.set_default("original_max_position_embeddings", context);
     }
     Ok(())
 }

@@ -192,7 +192,11 @@ pub(crate) fn validate(a: &mut Attributes) -> Result<(), Error> {
             parameters.set_default("rope_type", legacy.unwrap_or_else(|| "default".into()));
         }
     }
-    let Some(parameters) = a.get("rope_parameters").as_object() else { return Ok(()) };
+    let parameters = match a.get("rope_parameters") {
+        Value::Object(parameters) => parameters,
+        other if other.is_truthy() => return Err(a.wrong("rope_parameters", "an object", other)),
+        _ => return Ok(()),
+    };
     let nested = nested_keys(a);
     if nested.is_empty() && !parameters.is_empty() {
         return validate_one(a, parameters, "rope_parameters");

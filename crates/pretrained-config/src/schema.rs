@@ -282,6 +282,7 @@ impl FromValue for f64 {
 
     fn expected(field: &Field) -> String {
         match (field.least, field.most) {
+            (f64::MIN, _) => "a finite number".to_owned(),
             (f64::MIN_POSITIVE, _) => "a finite number over 0".to_owned(),
             (_, f64::MAX) => "a finite number of at least 0".to_owned(),
             (least, most) => format!("a number from {least} to {most}"),

@@ -79,7 +79,7 @@ pub(crate) const FAMILY: Family = Family {
     causal_lm: "SmolLM3ForCausalLM",
     fields: SmolLm3::FIELDS,
     aliases: &[],
-    derive: derive,
+    derive,
     rope: Some(|a, rest| rope::convert_with(a, rest, 2_000_000.0)),
     validate: |_| Ok(()),
     before_save: |_| Ok(()),

@@ -12,15 +12,16 @@ impl GenerationConfig {
         if self.max_new_tokens.is_some_and(|it| it <= 0) {
             return Err(invalid("max_new_tokens", "must be over 0"));
         }
-        if let Some(name) = self.document.get("cache_implementation").filter(|it| !it.is_null()) {
-            if !name.as_str().is_some_and(|it| CACHES.contains(&it)) {
-                let reason =
-                    format!("must be one of {}, got {}", CACHES.join(", "), json::to_line(name));
-                return Err(invalid("cache_implementation", reason));
-            }
+        let given = |key| self.document.get(key).filter(|it| !it.is_null());
+        let is_cache = |name: &Value| name.as_str().is_some_and(|it| CACHES.contains(&it));
+        if let Some(name) = given("cache_implementation").filter(|it| !is_cache(it)) {
+            let known = CACHES.join(", ");
+            let reason = format!("must be one of {known}, got {}", json::to_line(name));
+            return Err(invalid("cache_implementation", reason));
         }
-        let weight = self.document.get("assistant_ensemble_weight").filter(|it| !it.is_null());
-        if weight.is_some_and(|it| !it.as_f64().is_some_and(|it| it > 0.0 && it < 1.0)) {
+        if given("assistant_ensemble_weight")
+            .is_some_and(|it| !it.as_f64().is_some_and(|it| it > 0.0 && it < 1.0))
+        {
             return Err(invalid("assistant_ensemble_weight", "must be between 0 and 1"));
         }
         if let Some(Value::Object(given)) = self.document.get("watermarking_config") {

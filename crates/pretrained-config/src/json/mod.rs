@@ -6,6 +6,9 @@
 mod parse;
 mod write;
 
+#[cfg(test)]
+mod tests;
+
 pub use parse::{MAX_DEPTH, MAX_DIGITS, MAX_LEN, ParseError};
 
 pub(crate) use parse::parse;
