@@ -44,6 +44,13 @@ impl LogEntry {
         self.0.iter().filter_map(|(name, it)| Some((name.as_str(), json::as_number(it)?)))
     }
 
+    /// The entry that [`to_json_line`](LogEntry::to_json_line) wrote.
+    pub(crate) fn parse_line(line: &str) -> Option<LogEntry> {
+        let fields: Map<String, Value> = serde_json::from_str(line).ok()?;
+        let nan = |it: Value| if it.is_null() { json::number(f64::NAN) } else { it };
+        Some(LogEntry(fields.into_iter().map(|(name, it)| (name, nan(it))).collect()))
+    }
+
     /// The entry as JSON on one line, in which numbers that are not finite are `null`.
     pub fn to_json_line(&self) -> String {
         let finite = self.0.iter().map(|(name, it)| {

@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path};
 
-use super::toy::{Crash, Toy, args, dims, log, run, steps_on_disk, watch};
+use super::toy::{Crash, Toy, args, dims, log, run, scratch, steps_on_disk, watch};
 use crate::{Action, Ended, Event, Resume, TrainingArguments, train};
 
 /// Interrupts the run at every place where it can be, resumes, and compares with one that ran
@@ -11,7 +11,7 @@ use crate::{Action, Ended, Event, Resume, TrainingArguments, train};
 fn check_exact(options: &[(&str, &str)], is_async: bool) {
     let args = args(options);
     let toy = || Toy { is_async, ..Toy::default() };
-    let straight_dir = tempfile::tempdir().expect("temp dir");
+    let straight_dir = scratch();
     let mut straight = toy();
     let outcome = run(straight_dir.path(), &mut straight, &args, Resume::No).expect("finishes");
 
@@ -19,7 +19,7 @@ fn check_exact(options: &[(&str, &str)], is_async: bool) {
     let saves = (0..5).map(Crash::Save);
     let crashes = steps.chain(saves).chain((0..5).map(Crash::Evaluation));
     for crash in crashes {
-        let dir = tempfile::tempdir().expect("temp dir");
+        let dir = scratch();
         let mut doomed = Toy { crash: Some(crash), ..toy() };
         let first = run(dir.path(), &mut doomed, &args, Resume::No);
         let mut resumed = toy();
@@ -113,12 +113,12 @@ fn interrupted_anywhere_and_resumed_equals_straight() {
 #[track_caller]
 fn check_asked_to_terminate(options: &[(&str, &str)]) {
     let args = args(options);
-    let straight_dir = tempfile::tempdir().expect("temp dir");
+    let straight_dir = scratch();
     let mut straight = Toy::default();
     let outcome = run(straight_dir.path(), &mut straight, &args, Resume::No).expect("finishes");
 
     for at in 1..=9 {
-        let dir = tempfile::tempdir().expect("temp dir");
+        let dir = scratch();
         let n_evaluated = std::cell::Cell::new(0);
         let interrupted = watch(dir.path(), &mut Toy::default(), &args, Resume::No, |event| {
             match event {
@@ -160,7 +160,7 @@ fn asked_to_terminate_and_resumed_equals_straight() {
 
 #[test]
 fn checkpoints_without_resume_are_an_error() {
-    let dir = tempfile::tempdir().expect("temp dir");
+    let dir = scratch();
     let args = args(&[("save_steps", "4")]);
     run(dir.path(), &mut Toy::default(), &args, Resume::No).expect("finishes");
     let error = run(dir.path(), &mut Toy::default(), &args, Resume::No).expect_err("refused");
@@ -181,7 +181,7 @@ fn checkpoints_without_resume_are_an_error() {
 
 #[test]
 fn nothing_to_resume_from() {
-    let dir = tempfile::tempdir().expect("temp dir");
+    let dir = scratch();
     let error =
         run(dir.path(), &mut Toy::default(), &args(&[]), Resume::Latest).expect_err("refused");
     assert_eq!(
@@ -192,7 +192,7 @@ fn nothing_to_resume_from() {
 
 #[test]
 fn a_finished_run_resumes_to_its_end() {
-    let dir = tempfile::tempdir().expect("temp dir");
+    let dir = scratch();
     let args = args(&[("save_steps", "4")]);
     let mut straight = Toy::default();
     let first = run(dir.path(), &mut straight, &args, Resume::No).expect("finishes");
@@ -204,8 +204,7 @@ fn a_finished_run_resumes_to_its_end() {
 
 #[test]
 fn goes_on_from_another_directory() {
-    let (old, new) =
-        (tempfile::tempdir().expect("temp dir"), tempfile::tempdir().expect("temp dir"));
+    let (old, new) = (scratch(), scratch());
     let args = args(&[("save_steps", "4")]);
     let mut straight = Toy::default();
     run(old.path(), &mut straight, &args, Resume::No).expect("finishes");
@@ -218,7 +217,7 @@ fn goes_on_from_another_directory() {
 
 /// Damages the newest checkpoint and resumes; returns what was said about it.
 fn resume_damaged(damage: impl Fn(&Path)) -> Vec<String> {
-    let dir = tempfile::tempdir().expect("temp dir");
+    let dir = scratch();
     let args = args(&[("save_steps", "4")]);
     let mut straight = Toy::default();
     run(dir.path(), &mut straight, &args, Resume::No).expect("finishes");
@@ -264,7 +263,7 @@ fn a_checkpoint_of_something_else_is_passed_over() {
 
 #[test]
 fn what_has_changed_is_told() {
-    let dir = tempfile::tempdir().expect("temp dir");
+    let dir = scratch();
     run(dir.path(), &mut Toy::default(), &args(&[("max_steps", "4")]), Resume::No)
         .expect("finishes");
     let mut told = Vec::new();
@@ -292,7 +291,7 @@ fn what_has_changed_is_told() {
 
 #[test]
 fn a_checkpoint_of_hugging_face_goes_on() {
-    let dir = tempfile::tempdir().expect("temp dir");
+    let dir = scratch();
     let args: TrainingArguments =
         args(&[("save_steps", "4"), ("early_stopping_patience", "3"), ("eval_strategy", "steps")]);
     let mut straight = Toy::default();
@@ -303,7 +302,7 @@ fn a_checkpoint_of_hugging_face_goes_on() {
     for name in ["state", "trainer_state.json"] {
         fs::copy(dir.path().join("checkpoint-4").join(name), theirs.join(name)).expect("copy");
     }
-    let new = tempfile::tempdir().expect("temp dir");
+    let new = scratch();
     let mut resumed = Toy::default();
     let outcome = run(new.path(), &mut resumed, &args, Resume::From(theirs)).expect("finishes");
     assert_eq!(resumed.x.to_bits(), straight.x.to_bits());

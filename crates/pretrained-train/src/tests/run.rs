@@ -2,13 +2,13 @@
 
 use std::{cell::RefCell, error::Error as _, fs, sync::atomic::Ordering};
 
-use super::toy::{Crash, Toy, args, dims, log, run, steps_on_disk, watch};
+use super::toy::{Crash, Toy, args, dims, log, run, scratch, steps_on_disk, watch};
 use crate::{Action, Ended, Error, Event, Resume, TrainerState, train};
 
 /// What a run did: `L3` logged, `E3` evaluated, `S3` saved after three steps.
 #[track_caller]
 fn check_events(options: &[(&str, &str)], script: &[f64], expected: &str, kept: &[u64]) {
-    let dir = tempfile::tempdir().expect("temp dir");
+    let dir = scratch();
     let mut toy = Toy { script: script.to_vec(), ..Toy::default() };
     let mut events = Vec::new();
     let watcher = |event: &Event<'_>| {
@@ -85,7 +85,7 @@ fn rotation_keeps_the_newest_and_the_best() {
     ];
     let losses = [5.0, 4.0, 1.0, 2.0, 2.0, 2.0, 2.0, 2.0, 2.0];
     let kept = |options: &[(&str, &str)]| {
-        let dir = tempfile::tempdir().expect("temp dir");
+        let dir = scratch();
         let mut toy = Toy { script: losses.to_vec(), ..Toy::default() };
         let options = [&every_step, options].concat();
         run(dir.path(), &mut toy, &args(&options), Resume::No).expect("finishes");
@@ -117,7 +117,7 @@ fn saves_what_is_best() {
 
 #[test]
 fn loads_the_best_weights_at_the_end() {
-    let dir = tempfile::tempdir().expect("temp dir");
+    let dir = scratch();
     let mut toy = Toy { script: vec![3.0, 1.0, 2.0], ..Toy::default() };
     let args = args(&[
         ("load_best_model_at_end", "true"),
@@ -134,7 +134,7 @@ fn loads_the_best_weights_at_the_end() {
 
 #[test]
 fn stops_when_nothing_gets_better() {
-    let dir = tempfile::tempdir().expect("temp dir");
+    let dir = scratch();
     let mut toy = Toy { script: vec![3.0, 2.0, 2.5, 1.95, 1.0], ..Toy::default() };
     let args = args(&[
         ("eval_strategy", "steps"),
@@ -149,7 +149,7 @@ fn stops_when_nothing_gets_better() {
 
 #[test]
 fn the_log_is_hugging_faces() {
-    let dir = tempfile::tempdir().expect("temp dir");
+    let dir = scratch();
     let args = args(&[
         ("eval_strategy", "steps"),
         ("eval_steps", "3"),
@@ -236,7 +236,7 @@ fn a_loss_that_is_not_a_number_is_left_out() {
         }
     }
     let losses = |filter: &str| {
-        let dir = tempfile::tempdir().expect("temp dir");
+        let dir = scratch();
         let checkpoints = pretrained_checkpoint::Checkpoints::open(dir.path()).expect("open");
         let args = args(&[
             ("logging_nan_inf_filter", filter),
@@ -252,7 +252,7 @@ fn a_loss_that_is_not_a_number_is_left_out() {
 
 #[test]
 fn a_missing_metric_is_named() {
-    let dir = tempfile::tempdir().expect("temp dir");
+    let dir = scratch();
     let args = args(&[("eval_strategy", "epoch"), ("metric_for_best_model", "f1")]);
     let error = run(dir.path(), &mut Toy::default(), &args, Resume::No).expect_err("refused");
     assert_eq!(
@@ -266,7 +266,7 @@ fn a_missing_metric_is_named() {
 
 #[test]
 fn evaluation_needs_data() {
-    let dir = tempfile::tempdir().expect("temp dir");
+    let dir = scratch();
     let checkpoints = pretrained_checkpoint::Checkpoints::open(dir.path()).expect("open");
     let dims = crate::Dims { eval_examples: None, ..dims() };
     let args = args(&[("eval_strategy", "epoch")]);
@@ -276,7 +276,7 @@ fn evaluation_needs_data() {
 
 #[test]
 fn the_watcher_can_ask_for_things() {
-    let dir = tempfile::tempdir().expect("temp dir");
+    let dir = scratch();
     let events = RefCell::new(Vec::new());
     let outcome =
         watch(dir.path(), &mut Toy::default(), &args(&[]), Resume::No, |event| match event {
@@ -300,7 +300,7 @@ fn the_watcher_can_ask_for_things() {
 
 #[test]
 fn a_save_behind_the_steps_does_not_hold_them_up() {
-    let dir = tempfile::tempdir().expect("temp dir");
+    let dir = scratch();
     let mut toy = Toy { is_async: true, ..Toy::default() };
     toy.gate.store(true, Ordering::Release);
     let gate = toy.gate.clone();
@@ -330,7 +330,7 @@ fn a_save_behind_the_steps_does_not_hold_them_up() {
     assert!(text.ends_with("S9"), "{text}");
     // What was saved is what the model was at that step, not later.
     let mut alone = Toy::default();
-    let elsewhere = tempfile::tempdir().expect("temp dir");
+    let elsewhere = scratch();
     run(elsewhere.path(), &mut alone, &args, Resume::No).expect("finishes");
     for step in [3, 6, 9] {
         let state = |dir: &std::path::Path| fs::read(dir.join(format!("checkpoint-{step}/state")));
@@ -340,7 +340,7 @@ fn a_save_behind_the_steps_does_not_hold_them_up() {
 
 #[track_caller]
 fn check_failed_save(is_async: bool) {
-    let dir = tempfile::tempdir().expect("temp dir");
+    let dir = scratch();
     let mut toy = Toy { crash: Some(Crash::Save(1)), is_async, ..Toy::default() };
     let options = args(&[("save_steps", "2")]);
     let error = run(dir.path(), &mut toy, &options, Resume::No).expect_err("fails");
@@ -350,7 +350,7 @@ fn check_failed_save(is_async: bool) {
     assert_eq!(steps_on_disk(dir.path()), [2]);
 
     // At the end, too.
-    let dir = tempfile::tempdir().expect("temp dir");
+    let dir = scratch();
     let mut toy = Toy { crash: Some(Crash::Save(0)), is_async, ..Toy::default() };
     run(dir.path(), &mut toy, &args(&[]), Resume::No).expect_err("fails");
 }
@@ -363,7 +363,7 @@ fn a_save_that_fails_is_never_silent() {
 
 #[test]
 fn training_goes_on_without_a_checkpoint_if_asked() {
-    let dir = tempfile::tempdir().expect("temp dir");
+    let dir = scratch();
     let mut toy = Toy { crash: Some(Crash::Save(0)), ..Toy::default() };
     let options = args(&[("save_steps", "4"), ("continue_on_save_error", "true")]);
     let mut failed = Vec::new();

@@ -120,6 +120,12 @@ impl Task for Toy {
     }
 }
 
+/// A directory for a run. In memory where that can be: thousands of checkpoints are synced.
+pub(super) fn scratch() -> tempfile::TempDir {
+    let in_memory = tempfile::tempdir_in("/dev/shm");
+    in_memory.or_else(|_| tempfile::tempdir()).expect("temp dir")
+}
+
 pub(super) fn dims() -> Dims {
     Dims { examples: 11, eval_examples: Some(5), ..Dims::default() }
 }
