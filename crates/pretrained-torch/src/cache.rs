@@ -73,17 +73,6 @@ impl KvCache {
         self.len = self.len.min(len as i64);
     }
 
-    /// Makes row i of the cache what row `rows[i]` was, as beam search asks.
-    pub(crate) fn reorder(&mut self, rows: &Tensor) {
-        let len = self.len;
-        for (keys, values) in &mut self.layers {
-            for buffer in [keys, values] {
-                let seen = buffer.narrow(2, 0, len).index_select(0, rows);
-                buffer.narrow(2, 0, len).copy_(&seen);
-            }
-        }
-    }
-
     pub(crate) fn padding(&self) -> Option<&Tensor> {
         self.padding.as_ref()
     }
