@@ -13,8 +13,7 @@ family! {
     /// A field is named as in `config.json` and has the value that `Gemma3TextConfig` gives it.
     ///
     /// Invariant: all sizes are positive and fit together; query heads are a multiple of key-value
-    /// heads,
-    /// each layer has a type, and there is a window if a layer needs one.
+    /// heads, each layer has a type, and there is a window if a layer needs one.
     pub struct Gemma3Text {
         /// Token ids there are: rows of the embedding and of the head (V).
         vocab_size: i64 = vocabulary(262_208),

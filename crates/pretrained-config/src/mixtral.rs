@@ -12,8 +12,7 @@ family! {
     /// A field is named as in `config.json` and has the value that `MixtralConfig` gives it.
     ///
     /// Invariant: all sizes are positive and fit together; query heads are a multiple of key-value
-    /// heads,
-    /// and a token goes through at most as many experts as there are.
+    /// heads, and a token goes through at most as many experts as there are.
     pub struct Mixtral {
         /// Token ids there are: rows of the embedding and of the head (V).
         vocab_size: i64 = vocabulary(32_000),

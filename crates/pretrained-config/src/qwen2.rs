@@ -12,8 +12,7 @@ family! {
     /// A field is named as in `config.json` and has the value that `Qwen2Config` gives it.
     ///
     /// Invariant: all sizes are positive and fit together; query heads are a multiple of key-value
-    /// heads,
-    /// each layer has a type, and there is a window if a layer needs one.
+    /// heads, each layer has a type, and there is a window if a layer needs one.
     pub struct Qwen2 {
         /// Token ids there are: rows of the embedding and of the head (V).
         vocab_size: i64 = vocabulary(151_936),

@@ -1,8 +1,8 @@
 //! What transformers writes for a model.
 
 use crate::{
-    Config, Error,
-    family::{self, Attributes, BASE},
+    Config, Error, base,
+    family::{self, Attributes},
     json::{Object, Value},
     rope,
 };
@@ -105,7 +105,7 @@ fn is_default(key: &str, value: &Value) -> bool {
             let ids = [("LABEL_0", 0), ("LABEL_1", 1)];
             Value::Object(ids.map(|(name, id)| (name.to_owned(), id.into())).into_iter().collect())
         }
-        _ => match BASE.iter().find(|field| field.name == key) {
+        _ => match base::FIELDS.iter().find(|field| field.name == key) {
             Some(field) => field.default.into(),
             None => return false,
         },

@@ -13,8 +13,7 @@ family! {
     /// A field is named as in `config.json` and has the value that `SmolLM3Config` gives it.
     ///
     /// Invariant: all sizes are positive and fit together; query heads are a multiple of key-value
-    /// heads,
-    /// the lists have an entry for each layer, and there is a window if a layer needs one.
+    /// heads, the lists have an entry for each layer, and there is a window if a layer needs one.
     pub struct SmolLm3 {
         /// Token ids there are: rows of the embedding and of the head (V).
         vocab_size: i64 = vocabulary(128_256),
