@@ -151,7 +151,7 @@ fn a_run_that_has_checkpoints_is_not_begun_again() {
     crate::command::succeeds(&mut Tiny::get().train(&run, 2, 1));
     let before = everything(&run);
     let error = fails(&mut Tiny::get().train(&run, 4, 1));
-    says(&error, &run, &["--resume"]);
+    says(&error, &run, &["resume"]);
     assert_eq!(everything(&run), before, "the run is as it was");
 }
 

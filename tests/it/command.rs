@@ -10,7 +10,8 @@ use crate::python::root;
 /// The command with these arguments, not started yet.
 pub(crate) fn pretrained<S: AsRef<OsStr>>(arguments: impl IntoIterator<Item = S>) -> Command {
     let mut command = Command::new(program());
-    command.args(arguments).stdin(Stdio::null());
+    // One thread each: the tests run beside each other, and OpenMP's threads wait for each other by spinning.
+    command.args(arguments).env("OMP_NUM_THREADS", "1").stdin(Stdio::null());
     command
 }
 

@@ -25,7 +25,13 @@ fn commands_run_as_they_stand() {
         format!("{}:{search}", program().parent().expect("a program is in a directory").display());
     for command in commands {
         let mut shell = Command::new("sh");
-        succeeds(shell.args(["-c", command]).current_dir(scratch.path()).env("PATH", &search));
+        succeeds(
+            shell
+                .args(["-c", command])
+                .current_dir(scratch.path())
+                .env("PATH", &search)
+                .env("OMP_NUM_THREADS", "1"),
+        );
     }
 }
 

@@ -43,7 +43,10 @@ pub(crate) fn torch() -> Result<()> {
 }
 
 fn with_torch(python: &Path) -> Result<()> {
-    process::run(cargo(["test"]).args(TORCH_PACKAGES).args(TORCH_FEATURES).env(PYTHON, python))
+    let mut tests = cargo(["test"]);
+    // One thread each: the tests run beside each other, and OpenMP's threads wait for each other by spinning.
+    tests.args(TORCH_PACKAGES).args(TORCH_FEATURES).env(PYTHON, python).env("OMP_NUM_THREADS", "1");
+    process::run(&mut tests)
 }
 
 /// The environment variable that names the interpreter with everything that tests compare against.
