@@ -55,9 +55,13 @@ impl Task for Model {
 
     fn evaluate(&mut self) -> io::Result<BTreeMap<String, f64>> {
         let examples = eval_examples();
-        let batches = examples.chunks(self.args.per_device_eval_batch_size);
-        let sum: f64 = batches.map(|it| self.loss(it) * it.len() as f64).sum();
-        Ok(BTreeMap::from([("eval_loss".to_owned(), sum / examples.len() as f64)]))
+        let size = self.args.per_device_eval_batch_size;
+        // Theirs leaves out the last batch of an evaluation, too.
+        let is_taken = |it: &&[f64]| !self.args.dataloader_drop_last || it.len() == size;
+        let batches: Vec<&[f64]> = examples.chunks(size).filter(is_taken).collect();
+        let sum: f64 = batches.iter().map(|it| self.loss(it) * it.len() as f64).sum();
+        let n = batches.concat().len() as f64;
+        Ok(BTreeMap::from([("eval_loss".to_owned(), sum / n)]))
     }
 
     fn save(&mut self, dir: &Path, _: Saved) -> io::Result<()> {
