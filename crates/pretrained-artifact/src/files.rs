@@ -15,7 +15,8 @@ impl WeightFiles {
     /// Picks the weights among the names in a directory, in the order in which transformers
     /// looks for them. A variant never falls back to the plain name, nor back.
     pub(crate) fn find(names: &[String], variant: Option<&str>) -> Option<WeightFiles> {
-        let candidates: [(&str, fn(String) -> WeightFiles); 4] = [
+        type Role = fn(String) -> WeightFiles;
+        let candidates: [(&str, Role); 4] = [
             (MODEL, WeightFiles::Safetensors),
             (INDEX, WeightFiles::SafetensorsIndex),
             (PICKLE, WeightFiles::Pickle),

@@ -90,7 +90,7 @@ impl Verification {
                 Some(weights)
             }
             Err(Failures(errors)) => {
-                self.problems.extend(errors.iter().map(|it| one_line(it)));
+                self.problems.extend(errors.iter().map(one_line));
                 None
             }
         }
@@ -143,7 +143,9 @@ fn count_non_finite(weights: &Weights, name: &str) -> Result<Option<NonFinite>, 
 }
 
 /// Counts what is not a number, and what is infinite, among the elements in some bytes.
-fn counter(dtype: Dtype) -> Option<fn(&[u8]) -> (u64, u64)> {
+type Counter = fn(&[u8]) -> (u64, u64);
+
+fn counter(dtype: Dtype) -> Option<Counter> {
     match dtype {
         Dtype::F16 => Some(|it| count(it, |it| classify(f16::from_le_bytes(it).to_f64()))),
         Dtype::BF16 => Some(|it| count(it, |it| classify(bf16::from_le_bytes(it).to_f64()))),
