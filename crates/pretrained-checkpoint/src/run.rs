@@ -89,7 +89,13 @@ impl Checkpoints {
         pretrained_fs::create_dir_all(root)?;
         let lock = Lock::acquire(&root.join(LOCK), "a training run")?;
         pretrained_fs::sweep(root)?;
-        Ok(Checkpoints { lock: Some(lock), ..Checkpoints::unlocked(root) })
+        let run = Checkpoints { lock: Some(lock), ..Checkpoints::unlocked(root) };
+        for checkpoint in run.list()?.into_iter().filter(|it| !it.path.is_symlink()) {
+            let is_whole =
+                |_: &Path| !matches!(run.fault_of(&checkpoint), Some(Reason::Damaged(_)));
+            pretrained_fs::sweep_incomplete(&checkpoint.path, MANIFEST, is_whole)?;
+        }
+        Ok(run)
     }
 
     /// Opens a run's directory for reading, beside whoever trains in it.
@@ -201,7 +207,7 @@ impl Checkpoints {
         let steps: Vec<u64> = whole.iter().map(|it| it.step).collect();
         for (checkpoint, keeps) in whole.into_iter().zip(keep.keeps(&steps)) {
             if !keeps && !checkpoint.path.is_symlink() {
-                pretrained_fs::remove_dir(&checkpoint.path)?;
+                pretrained_fs::remove_dir_with_last(&checkpoint.path, MANIFEST)?;
                 self.verified().remove(&checkpoint.step);
                 rotated.removed.push(checkpoint);
             }

@@ -4,7 +4,8 @@ use std::{
 };
 
 use crate::{
-    Error, Linkage, absolute, create_dir_all, held, link_or_copy, name_of, parent, seam,
+    Error, INCOMPLETE, Linkage, absolute, create_dir_all, held, in_place, link_or_copy, name_of,
+    parent, seam,
     staging::{self, Staging, remove_at_once},
 };
 
@@ -64,10 +65,10 @@ impl StagedDir {
                 seam::sync_dir(parent(&self.dest)).map_err(Error::after_commit)
             }
             Err(e) if e.is_refusal() => {
-                let copied = copy_with_last(self.path(), &self.dest, last);
+                let copied = in_place::copy(self.path(), &self.dest, last);
                 if copied.is_err() {
                     // Whoever finds it knows by the marker that it is incomplete.
-                    let _ = staging::remove_entry(&self.dest);
+                    let _ = in_place::remove(&self.dest, last);
                 }
                 copied
             }
@@ -81,6 +82,36 @@ impl StagedDir {
 /// A symbolic link is removed itself, not what it points to.
 pub fn remove_dir(path: &Path) -> Result<(), Error> {
     remove_at_once(&absolute(path)?)
+}
+
+/// Like [`remove_dir`], with a second way for file systems that do not rename: there the file `last`
+/// goes before all others, so that whoever finds it finds the rest.
+pub fn remove_dir_with_last(path: &Path, last: &str) -> Result<(), Error> {
+    let path = absolute(path)?;
+    match remove_at_once(&path) {
+        Err(e) if e.is_refusal() && !e.is_in_place() => in_place::remove(&path, last),
+        res => res,
+    }
+}
+
+/// Removes what a crash left of a directory that was being filled or emptied in place: one that is
+/// empty, or marked as [`INCOMPLETE`] and not whole, which the caller sees by its file `last`. Says
+/// whether it was one.
+pub fn sweep_incomplete(
+    path: &Path,
+    last: &str,
+    is_whole: impl FnOnce(&Path) -> bool,
+) -> Result<bool, Error> {
+    let path = absolute(path)?;
+    if seam::list(&path)?.is_empty() {
+        seam::remove_empty_dir(&path)?;
+        return Ok(true);
+    }
+    if seam::stat(&path.join(INCOMPLETE))?.is_none() || is_whole(&path) {
+        return Ok(false);
+    }
+    in_place::remove(&path, last)?;
+    Ok(true)
 }
 
 /// Removes a file, durably.
@@ -141,29 +172,3 @@ fn check_free(dest: &Path) -> Result<(), Error> {
         }
     }
 }
-
-fn copy_with_last(from: &Path, dest: &Path, last: &str) -> Result<(), Error> {
-    if seam::stat(dest)?.is_none() {
-        seam::create_dir(dest)?;
-    }
-    let marker = dest.join(INCOMPLETE);
-    crate::write_new(&marker, b"")?;
-    seam::sync_dir(dest)?;
-    for name in seam::list(from)?.iter().filter(|it| *it != last) {
-        crate::copy::copy_entry(&from.join(name), &dest.join(name))?;
-    }
-    sync_tree(dest)?;
-    crate::copy::copy_entry(&from.join(last), &dest.join(last))?;
-    sync_tree(dest)?;
-    // A store that cannot remove either leaves the marker, which `last` outranks.
-    match seam::remove_file(&marker) {
-        Err(e) if e.is_refusal() => Ok(()),
-        Err(e) => Err(e),
-        Ok(()) => Ok(()),
-    }?;
-    seam::sync_dir(dest)?;
-    seam::sync_dir(parent(dest)).map_err(Error::after_commit)
-}
-
-/// Marks a directory that a file system made us fill in place. See `docs/durability.md`.
-pub const INCOMPLETE: &str = ".pretrained-incomplete";

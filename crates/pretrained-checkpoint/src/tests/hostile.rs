@@ -204,13 +204,21 @@ fn case_47_the_newest_is_torn() {
         |it| fs::remove_file(it.join("manifest.json")).expect("remove"),
         "it was not finished: it has no manifest.json, and trainer_state.json is missing",
     );
-    check_fallback(
-        |it| {
-            fs::remove_dir_all(it).expect("remove");
-            fs::create_dir(it).expect("create");
-        },
-        "it was not finished: it has no manifest.json, and trainer_state.json is missing",
-    );
+}
+
+#[test]
+fn case_47_the_newest_is_an_empty_directory() {
+    let dir = scratch();
+    save(&Checkpoints::open(dir.path()).expect("open"), 100);
+    fs::create_dir(dir.path().join("checkpoint-200")).expect("create");
+    let run = Checkpoints::read(dir.path()).expect("open");
+    assert_eq!(run.latest().expect("latest").passed_over[0].checkpoint.step, 200);
+    // There is nothing in it to lose.
+    let run = Checkpoints::open(dir.path()).expect("open");
+    assert_eq!(steps(&run), [100]);
+    // And one that comes later is not in the way.
+    fs::create_dir(dir.path().join("checkpoint-200")).expect("create");
+    assert_eq!(save(&run, 200).set_aside, None);
 }
 
 #[test]

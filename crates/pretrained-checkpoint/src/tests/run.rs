@@ -164,7 +164,7 @@ fn unfinished_hugging_face_checkpoints_do_not() {
         let dir = scratch();
         let checkpoint = lay_out_hf(dir.path(), 500);
         spoil(&checkpoint);
-        let run = Checkpoints::open(dir.path()).expect("open");
+        let run = Checkpoints::read(dir.path()).expect("open");
         let latest = run.latest().expect("latest");
         assert_eq!(latest.checkpoint, None);
         assert_eq!(latest.passed_over[0].reason.to_string(), expected);

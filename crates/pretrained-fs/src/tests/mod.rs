@@ -111,6 +111,21 @@ const SCENARIOS: &[Scenario] = &[
         ],
     },
     Scenario {
+        name: "a new directory with a file that comes last",
+        old: &[("other", "1")],
+        act: |dir| match dir.join("model").exists() {
+            true => Ok(()),
+            false => {
+                let staged = StagedDir::create(&dir.join("model"))?;
+                for name in ["a", "manifest"] {
+                    write_new(&staged.path().join(name), b"1")?;
+                }
+                staged.publish_with_last("manifest")
+            }
+        },
+        new: &[("other", "1"), ("model/", ""), ("model/a", "1"), ("model/manifest", "1")],
+    },
+    Scenario {
         name: "a set where nothing was",
         old: &[("other", "1")],
         act: |dir| stage_set(dir, &[("config.json", "new"), ("weights-1", "n1")]),
@@ -296,10 +311,11 @@ fn walk(dir: &Path, visit: &mut impl FnMut(&Path, bool)) {
     }
 }
 
-/// A scratch directory, in memory where there is such a place: these suites make many.
+/// A scratch directory: where `TMPDIR` says, to try a file system, else in memory if there is such a
+/// place, since these suites make many.
 fn scratch() -> TempDir {
     let memory = Path::new("/dev/shm");
-    match memory.is_dir() {
+    match memory.is_dir() && std::env::var_os("TMPDIR").is_none() {
         true => tempfile::tempdir_in(memory).expect("temp dir"),
         false => tempfile::tempdir().expect("temp dir"),
     }

@@ -8,7 +8,7 @@ use super::{lay_out, leftovers, read, scenario, scratch, stage_file, state_of};
 use crate::{
     INCOMPLETE, Linkage, Lock, LockError, NewFile, StagedDir,
     faults::{Answer, Op, Watch, watch},
-    link_or_copy, write_new,
+    link_or_copy, remove_dir_with_last, sweep_incomplete, write_new,
 };
 
 fn refuse(dir: &std::path::Path, op: Op, errno: Errno) -> Watch {
@@ -120,6 +120,24 @@ fn no_rename_then_copies_with_the_marker_last() {
     assert_eq!(*order.lock().expect("lock"), [INCOMPLETE, "a", "z", "manifest", INCOMPLETE]);
     assert_eq!(leftovers(dir.path()), Vec::<std::path::PathBuf>::new());
     assert_eq!(fs::read(dest.join("z")).expect("read"), b"z");
+}
+
+#[test]
+fn no_rename_then_empties_with_the_marker_last() {
+    let dir = scratch();
+    lay_out(dir.path(), &[("x/a", "1"), ("x/manifest", "2"), ("x/inner/b", "3")]);
+    let x = dir.path().join("x");
+    let _watching = refuse(dir.path(), Op::Rename, Errno::XDEV);
+    remove_dir_with_last(&x, "manifest").expect("remove");
+    assert!(!x.exists());
+
+    // What a crash left of it is recognised.
+    lay_out(dir.path(), &[("x/a", "1"), ("x/.pretrained-incomplete", ""), ("y/a", "1")]);
+    assert!(sweep_incomplete(&x, "manifest", |_| false).expect("sweep"));
+    assert!(!x.exists());
+    assert!(!sweep_incomplete(&dir.path().join("y"), "manifest", |_| false).expect("sweep"));
+    lay_out(dir.path(), &[("x/manifest", "1"), ("x/.pretrained-incomplete", "")]);
+    assert!(!sweep_incomplete(&x, "manifest", |_| true).expect("sweep"), "it is complete");
 }
 
 #[test]
