@@ -96,10 +96,8 @@ fn read_what_they_wrote(theirs: &Path, case: Case, expected: &Described) {
     );
 
     let prompt = numbers(&expected.report["prompt_ids"]);
-    let options = GenerationOptions {
-        max_new_tokens: Some(NEW_TOKENS),
-        ..GenerationOptions::new(&model).expect("options")
-    };
+    let mut options = GenerationOptions::new(&model).expect("options");
+    options.max_new_tokens = Some(NEW_TOKENS);
     let new: Result<Vec<u32>, _> = generate(&model, &prompt, &options).expect("a prompt").collect();
     assert_eq!(json!(new.expect("tokens")), expected.report["new_ids"], "the greedy continuation");
 }

@@ -96,6 +96,10 @@ fn file_names_spelled_once(file: &Source) -> Option<String> {
     if !file.is_in("crates") || file.is_test() {
         return None;
     }
+    // Which tokenizer a directory has is asked of its configuration where the tokenizer's own files don't say.
+    if file.is_in("crates/pretrained-tokenizer/src/bundle.rs") {
+        return None;
+    }
     let owned = [("pretrained-artifact", MODEL_FILES), ("pretrained-tokenizer", TOKENIZER_FILES)];
     owned.into_iter().filter(|(owner, _)| !file.is_in(&format!("crates/{owner}"))).find_map(
         |(owner, names)| {
