@@ -121,7 +121,7 @@ pub(crate) fn open_weights(
 ) -> Result<(Weights, Vec<Warning>), Failures> {
     let names = dir.names()?;
     let variant = options.variant.as_deref();
-    let named = config.get("transformers_weights").and_then(|it| it.as_str());
+    let named = config.get(WEIGHTS_NAME).and_then(|it| it.as_str());
     let found = match named {
         Some(name) => WeightFiles::named(name),
         None => WeightFiles::find(&names, variant),
@@ -142,6 +142,10 @@ pub(crate) fn open_weights(
     }
     Ok((weights, warnings))
 }
+
+/// The field of a config that names the weights, where they have another name than usual. It is
+/// never saved, as the names are the usual ones then.
+pub(crate) const WEIGHTS_NAME: &str = "transformers_weights";
 
 /// A `config.json` with 100,000 labels has about 6 MB.
 const CONFIG_LIMIT: u64 = 64 << 20;

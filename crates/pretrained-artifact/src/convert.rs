@@ -11,7 +11,9 @@ use rayon::prelude::*;
 
 use crate::{
     CONFIG, Error, GENERATION_CONFIG, OpenOptions, Refusal, SaveOptions, Strictness, Warning,
-    Weights, artifact, cache,
+    Weights, artifact,
+    artifact::WEIGHTS_NAME,
+    cache,
     save::{FORMAT, Plan, save_with, write_error},
     stream::Stream,
     tied,
@@ -85,12 +87,15 @@ fn convert_dir(
     let stream = Stream::new(&weights, &untied.dropped, options.dtype);
     let (specs, parameters) = (stream.specs(), stream.elements());
     let mut plan = Plan::weights(dest, specs, Some(parameters), &options.save)?;
-    if let Some(name) = options.dtype.and_then(config_name) {
+    let renamed = config.remove(WEIGHTS_NAME).is_some();
+    let cast = options.dtype.and_then(config_name);
+    if let Some(name) = cast {
         config.remove("torch_dtype");
         config.set("dtype", name);
-        plan.texts.push((CONFIG.to_owned(), config.to_json().into_bytes()));
-    } else {
-        plan.texts.extend(artifact::read_text(&dir, CONFIG)?);
+    }
+    match renamed || cast.is_some() {
+        true => plan.texts.push((CONFIG.to_owned(), config.to_json().into_bytes())),
+        false => plan.texts.extend(artifact::read_text(&dir, CONFIG)?),
     }
     plan.texts.extend(artifact::read_text(&dir, GENERATION_CONFIG)?);
     plan.tokenizer = Some(TokenizerFiles::read(dir.path())?);

@@ -11,6 +11,7 @@ use pretrained_tokenizer::TokenizerFiles;
 
 use crate::{
     CONFIG, Error, GENERATION_CONFIG, INDEX, MODEL, Refusal,
+    artifact::WEIGHTS_NAME,
     dir::io_error,
     files::{holds_weights, with_variant},
 };
@@ -196,7 +197,9 @@ impl Plan {
 impl Contents<'_> {
     fn plan(&self, dir: &Path, options: &SaveOptions) -> Result<Plan, Error> {
         let mut plan = Plan::weights(dir, self.tensors.clone(), self.total_parameters, options)?;
-        plan.texts.push((CONFIG.to_owned(), self.config.to_json().into_bytes()));
+        let mut config = self.config.clone();
+        config.remove(WEIGHTS_NAME);
+        plan.texts.push((CONFIG.to_owned(), config.to_json().into_bytes()));
         if let Some(generation) = self.generation_config {
             plan.texts.push((GENERATION_CONFIG.to_owned(), generation.to_json().into_bytes()));
         }

@@ -234,3 +234,18 @@ fn a_damaged_pickle_is_not_passed_on() {
     convert(&source, &dest, &ConvertOptions::default()).expect_err("damaged");
     assert!(!dest.exists());
 }
+
+/// The new weights have the usual name, so the config must not send readers to the old one.
+#[test]
+fn a_config_that_names_its_weights_does_not_afterwards() {
+    let temp = temp();
+    let source = copy("single", temp.path());
+    fs::rename(source.join("model.safetensors"), source.join("mine.safetensors")).expect("rename");
+    let config = fs::read_to_string(source.join("config.json")).expect("read");
+    let named = config.replacen('{', "{\"transformers_weights\": \"mine.safetensors\",", 1);
+    fs::write(source.join("config.json"), named).expect("write");
+    let dest = temp.path().join("dest");
+    convert(&source, &dest, &ConvertOptions::default()).expect("convert");
+    assert_eq!(fs::read_to_string(dest.join("config.json")).expect("read"), config);
+    assert_eq!(Artifact::open(&dest).expect("open").weights().len(), 12);
+}
