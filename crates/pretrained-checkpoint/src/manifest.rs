@@ -7,7 +7,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, MANIFEST};
+use crate::{Error, MANIFEST, hash::hash};
 
 /// What a checkpoint holds, file by file. Written last, as `manifest.json`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -120,30 +120,6 @@ fn is_dir(path: &Path) -> Result<bool, Error> {
     Ok(!path.is_symlink() && pretrained_fs::metadata(path)?.is_some_and(|it| it.is_dir()))
 }
 
-/// A file's length and hash. It must be a regular file, or a link to one.
-pub(crate) fn hash(path: &Path) -> io::Result<(u64, String)> {
-    let file = open_regular(path)?;
-    let mut hasher = blake3::Hasher::new();
-    // One byte more than the file has, to see its end in one read.
-    let len = file.metadata()?.len().saturating_add(1);
-    let mut buffer = vec![0; usize::try_from(len).map_or(CHUNK, |it| it.min(CHUNK))];
-    let mut size = 0;
-    loop {
-        let mut len = 0;
-        while len < buffer.len() {
-            match pretrained_fs::read(&file, path, &mut buffer[len..])? {
-                0 => break,
-                n => len += n,
-            }
-        }
-        hasher.update_rayon(&buffer[..len]);
-        size += len as u64;
-        if len < buffer.len() {
-            return Ok((size, hasher.finalize().to_hex().to_string()));
-        }
-    }
-}
-
 /// Reads a text of at most `limit` bytes.
 pub(crate) fn read_limited(path: &Path, limit: u64) -> io::Result<String> {
     let mut bytes = Vec::new();
@@ -156,7 +132,7 @@ pub(crate) fn read_limited(path: &Path, limit: u64) -> io::Result<String> {
 }
 
 /// Opens a file, and nothing that could make us wait.
-fn open_regular(path: &Path) -> io::Result<File> {
+pub(crate) fn open_regular(path: &Path) -> io::Result<File> {
     let file = pretrained_fs::open(path)?;
     if !file.metadata()?.is_file() {
         return Err(io::Error::new(io::ErrorKind::InvalidData, "not a regular file"));
@@ -215,5 +191,4 @@ fn files<'de, D: serde::Deserializer<'de>>(
 }
 
 pub(crate) const FORMAT: u32 = 1;
-const CHUNK: usize = 8 << 20;
 const MAX_MANIFEST: u64 = 64 << 20;

@@ -78,7 +78,7 @@ pub enum Reason {
 pub struct Rotated {
     /// Removed, oldest first.
     pub removed: Vec<Checkpoint>,
-    /// Neither counted nor removed.
+    /// Neither counted nor removed. Not looked for when there is nothing to remove in any case.
     pub damaged: Vec<PassedOver>,
 }
 
@@ -197,8 +197,14 @@ impl Checkpoints {
     pub fn rotate(&self, keep: &Retention) -> Result<Rotated, Error> {
         self.check_writable()?;
         let mut rotated = Rotated::default();
+        let listed = self.list()?;
+        let steps: Vec<u64> = listed.iter().map(|it| it.step).collect();
+        if keep.keeps(&steps).iter().all(|it| *it) {
+            // The fewer are whole, the more are kept: no need to read them all.
+            return Ok(rotated);
+        }
         let mut whole = Vec::new();
-        for checkpoint in self.list()? {
+        for checkpoint in listed {
             match self.fault_of(&checkpoint) {
                 None => whole.push(checkpoint),
                 Some(reason) => rotated.damaged.push(PassedOver { checkpoint, reason }),

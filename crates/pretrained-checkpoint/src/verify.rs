@@ -5,6 +5,7 @@ use serde::Deserialize;
 use crate::{
     Error, MANIFEST,
     error::describe,
+    hash::hash,
     manifest::{self, FileRecord, Manifest, ManifestError},
 };
 
@@ -142,7 +143,7 @@ fn damage_of(checkpoint: &Path, file: &str, record: &FileRecord, depth: Depth) -
         Ok(Some(_)) if depth == Depth::Sizes => return None,
         Ok(Some(_)) => (),
     }
-    match manifest::hash(&path) {
+    match hash(&path) {
         Ok((_, hash)) if hash == record.blake3 => None,
         Ok(_) => Some(Damage::Content { file }),
         Err(e) => unreadable(file, e.to_string()),

@@ -174,6 +174,11 @@ pub fn read(file: &File, path: &Path, buffer: &mut [u8]) -> io::Result<usize> {
     Call::new(Op::Read, path).run(|| (&*file).read(buffer))
 }
 
+/// Reads some bytes of an open file at `offset`, for threads that read different pieces.
+pub fn read_at(file: &File, path: &Path, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+    Call::new(Op::Read, path).run(|| file.read_at(buffer, offset))
+}
+
 /// One `write` after what was written so far. `EINTR` is the caller's to retry, as for any `Write`.
 pub(crate) fn write(file: &File, path: &Path, bytes: &[u8]) -> io::Result<usize> {
     Call { bytes, ..Call::new(Op::Write, path) }.write(|bytes| (&*file).write(bytes))

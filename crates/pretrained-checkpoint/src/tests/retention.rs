@@ -83,6 +83,23 @@ proptest! {
         prop_assert_eq!(ours, hugging_face(limit, best, &steps));
     }
 
+    /// Which is why rotation need not look at what it would keep anyway.
+    #[test]
+    fn what_is_kept_of_more_is_kept_of_fewer(
+        steps in prop::collection::btree_map(0_u64..50, any::<bool>(), 0..12),
+        n in prop::option::of(1_usize..5),
+        best in prop::option::of(0_u64..50),
+        best_within_last: bool,
+    ) {
+        let last = n.and_then(NonZero::new);
+        let retention = Retention { last, best, best_within_last, ..Retention::default() };
+        let more: Vec<u64> = steps.keys().copied().collect();
+        let fewer: Vec<u64> = steps.iter().filter(|it| *it.1).map(|it| *it.0).collect();
+        if retention.keeps(&more).iter().all(|it| *it) {
+            prop_assert!(retention.keeps(&fewer).iter().all(|it| *it));
+        }
+    }
+
     #[test]
     fn the_newest_the_best_and_the_pinned_always_stay(
         steps in prop::collection::btree_set(0_u64..50, 1..12),

@@ -248,3 +248,18 @@ fn a_renamed_checkpoint_is_not_another_step() {
     let expected = Reason::Damaged(vec![Damage::Step { named: 2, saved: 1 }]);
     assert_eq!(latest.passed_over[0].reason, expected);
 }
+
+#[test]
+fn files_of_all_lengths_have_blake3s_own_hash() {
+    let dir = scratch();
+    let path = dir.path().join("x");
+    let bytes: Vec<u8> = (0..3_000_000_u32).map(|it| (it % 251) as u8).collect();
+    let piece = 512 << 10;
+    for len in
+        [0, 1, 1024, 1025, piece - 1, piece, piece + 1, 2 * piece, 3 * piece + 7, bytes.len()]
+    {
+        fs::write(&path, &bytes[..len]).expect("write");
+        let expected = blake3::hash(&bytes[..len]).to_hex().to_string();
+        assert_eq!(crate::hash::hash(&path).expect("hash"), (len as u64, expected), "{len} bytes");
+    }
+}

@@ -1,0 +1,77 @@
+use std::{cell::RefCell, fs::File, io, path::Path};
+
+use blake3::hazmat::{
+    ChainingValue, HasherExt, Mode, left_subtree_len, merge_subtrees_non_root, merge_subtrees_root,
+};
+
+use crate::manifest::open_regular;
+
+/// A file's length and BLAKE3 hash, in hexadecimal. It must be a regular file, or a link to one.
+///
+/// Every thread reads and hashes pieces of its own, each small enough to stay in its cache, so that
+/// the file goes through memory once.
+pub(crate) fn hash(path: &Path) -> io::Result<(u64, String)> {
+    let file = open_regular(path)?;
+    let len = file.metadata()?.len();
+    let input = Input { file: &file, path };
+    let hash = if len <= PIECE {
+        input.with(0, len, |bytes| blake3::hash(bytes))?
+    } else {
+        let (left, right) = input.halves(0, len)?;
+        merge_subtrees_root(&left, &right, Mode::Hash)
+    };
+    Ok((len, hash.to_hex().to_string()))
+}
+
+#[derive(Clone, Copy)]
+struct Input<'a> {
+    file: &'a File,
+    path: &'a Path,
+}
+
+impl Input<'_> {
+    fn subtree(self, offset: u64, len: u64) -> io::Result<ChainingValue> {
+        if len <= PIECE {
+            return self.with(offset, len, |bytes| {
+                let mut hasher = blake3::Hasher::new();
+                hasher.set_input_offset(offset).update(bytes).finalize_non_root()
+            });
+        }
+        let (left, right) = self.halves(offset, len)?;
+        Ok(merge_subtrees_non_root(&left, &right, Mode::Hash))
+    }
+
+    fn halves(self, offset: u64, len: u64) -> io::Result<(ChainingValue, ChainingValue)> {
+        let middle = left_subtree_len(len);
+        let left = || self.subtree(offset, middle);
+        let right = || self.subtree(offset + middle, len - middle);
+        // In order until the pieces are near each other, which is what a disk reads ahead for.
+        let (left, right) =
+            if len <= WINDOW { rayon::join(left, right) } else { (left(), right()) };
+        Ok((left?, right?))
+    }
+
+    fn with<T>(self, offset: u64, len: u64, then: impl FnOnce(&[u8]) -> T) -> io::Result<T> {
+        thread_local! {
+            static BUFFER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+        }
+        BUFFER.with_borrow_mut(|buffer| {
+            // At most a piece, whatever the file says of its length.
+            let len = len as usize;
+            buffer.resize(buffer.len().max(len), 0);
+            let mut done = 0;
+            while done < len {
+                let rest = &mut buffer[done..len];
+                match pretrained_fs::read_at(self.file, self.path, rest, offset + done as u64)? {
+                    0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+                    n => done += n,
+                }
+            }
+            Ok(then(&buffer[..len]))
+        })
+    }
+}
+
+/// A power of two, as the halves of a BLAKE3 tree are.
+const PIECE: u64 = 512 << 10;
+const WINDOW: u64 = 64 << 20;
