@@ -12,11 +12,17 @@ pub(crate) struct TrainProgress {
     bar: Option<Bar>,
     /// Tokens per second, smoothed over the last steps.
     speed: f64,
+    /// Seconds a step takes, smoothed likewise.
+    seconds: f64,
 }
 
 impl TrainProgress {
     pub(crate) fn new(is_disabled: bool) -> TrainProgress {
-        TrainProgress { bar: (!is_disabled).then(|| Bar::steps("training")), speed: 0.0 }
+        TrainProgress {
+            bar: (!is_disabled).then(|| Bar::steps("training")),
+            speed: 0.0,
+            seconds: 0.0,
+        }
     }
 
     pub(crate) fn show(&mut self, event: &Event<'_>) {
@@ -46,6 +52,7 @@ impl TrainProgress {
             Event::NotSaved { step, error } => {
                 self.line(&format!("warning: no checkpoint at step {step}: {}", chain(*error)));
             }
+            Event::NotRecorded(error) => self.line(&format!("warning: {}", chain(*error))),
             Event::BestLoaded(checkpoint) => {
                 self.line(&format!("loaded the best weights, {}", checkpoint.path.display()));
             }
@@ -62,13 +69,14 @@ impl TrainProgress {
     fn step(&mut self, report: &StepReport) {
         let Some(bar) = &self.bar else { return };
         let speed = report.tokens as f64 / report.seconds.max(1e-9);
-        self.speed = if self.speed == 0.0 { speed } else { 0.9 * self.speed + 0.1 * speed };
+        self.speed = smoothed(self.speed, speed);
+        self.seconds = smoothed(self.seconds, report.seconds);
         let message = format!(
             "loss {:.4} lr {:.2e} {:.0} tokens/s",
             report.loss, report.learning_rate, self.speed
         );
         if bar.is_due() {
-            let left = (report.max_steps - report.step) as f64 * report.seconds;
+            let left = (report.max_steps - report.step) as f64 * self.seconds;
             bar.line(&format!(
                 "step {}/{} {message}, about {left:.0} s left",
                 report.step, report.max_steps
@@ -85,6 +93,11 @@ impl TrainProgress {
             None => crate::output::note(line),
         }
     }
+}
+
+/// A mean in which older values count less and less.
+fn smoothed(mean: f64, value: f64) -> f64 {
+    if mean == 0.0 { value } else { 0.9 * mean + 0.1 * value }
 }
 
 /// `step 10: loss 4.162, grad_norm 1.83, learning_rate 0.0005`.

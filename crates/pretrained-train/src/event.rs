@@ -34,6 +34,8 @@ pub enum Event<'a> {
         /// Why.
         error: &'a dyn std::error::Error,
     },
+    /// A file by which people watch the run could not be written. Training goes on without it.
+    NotRecorded(&'a pretrained_fs::Error),
     /// The weights of the best checkpoint were loaded after the last step.
     BestLoaded(&'a Checkpoint),
 }

@@ -4,12 +4,12 @@ use pretrained_checkpoint::Checkpoints;
 use pretrained_data::Dataset;
 use pretrained_tokenizer::AutoTokenizer;
 use pretrained_torch::{AutoModelForCausalLM, CausalLmTask};
-use pretrained_train::{Action, Dims, Event, Outcome, Resume, TrainingArguments, train};
+use pretrained_train::{Action, Dims, Event, Outcome, Recorder, Resume, TrainingArguments, train};
 
 /// Trains a model and keeps its checkpoints in `args.output_dir`.
 ///
-/// Only a name for three things that belong together: a [`CausalLmTask`], the run's
-/// [`Checkpoints`] and [`train()`], which does the work.
+/// Only a name for things that belong together: a [`CausalLmTask`], the run's [`Checkpoints`], a
+/// [`Recorder`] of what happens, and [`train()`], which does the work.
 pub struct Trainer<'a> {
     model: &'a AutoModelForCausalLM,
     tokenizer: &'a AutoTokenizer,
@@ -31,7 +31,13 @@ pub enum TrainerError {
     Task(#[from] pretrained_torch::Error),
     /// The run ended before its last step.
     #[error(transparent)]
-    Train(#[from] pretrained_train::Error<pretrained_torch::Error>),
+    Train(Box<pretrained_train::Error<pretrained_torch::Error>>),
+}
+
+impl From<pretrained_train::Error<pretrained_torch::Error>> for TrainerError {
+    fn from(error: pretrained_train::Error<pretrained_torch::Error>) -> TrainerError {
+        TrainerError::Train(Box::new(error))
+    }
 }
 
 impl<'a> Trainer<'a> {
@@ -63,13 +69,25 @@ impl<'a> Trainer<'a> {
     pub fn train_with<A: Into<Action>>(
         &mut self,
         resume: Resume,
-        on_event: impl FnMut(&Event<'_>) -> A,
+        mut on_event: impl FnMut(&Event<'_>) -> A,
     ) -> Result<Outcome, TrainerError> {
+        let mut recorder = Recorder::new(&self.args, Some(self.model.config().to_json()));
         let eval = self.eval_dataset.as_deref();
         let files = Some(self.tokenizer.files());
         let mut task =
             CausalLmTask::new(self.model, files, &self.args, &*self.train_dataset, eval)?;
-        Ok(train(&mut task, &self.args, &self.dims(), &self.checkpoints, resume, on_event)?)
+        let watch = |event: &Event<'_>| {
+            if let Err(e) = recorder.observe(event) {
+                on_event(&Event::NotRecorded(&e));
+            }
+            on_event(event)
+        };
+        let dims = self.dims();
+        let outcome = train(&mut task, &self.args, &dims, &self.checkpoints, resume, watch)?;
+        if let Err(e) = recorder.finish(&outcome) {
+            on_event(&Event::NotRecorded(&e));
+        }
+        Ok(outcome)
     }
 
     /// What the run's results depend on besides its arguments.
