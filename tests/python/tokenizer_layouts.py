@@ -176,7 +176,7 @@ def layouts(root):
         "1501": token("tok1", special=False, normalized=True, single_word=True), "1500": token("<extra_0>", lstrip=True, rstrip=True),
         "0": token(END)}, "eos_token": {"__type": "AddedToken", **token("</s>")}, "cls_token": "[CLS]"})
     yield layout("added-in-maps", tok=as_text(gpt2), conf=fast, added={"tok1": 1500, "<extra_0>": 1501},
-                 special={"bos_token": token("<s>", rstrip=True), "additional_special_tokens": [token("<tool>"), "<extra_0>"]})
+                 special={"bos_token": token("<s>", rstrip=True), "additional_special_tokens": ["<tool>", "<extra_0>"]})
     yield layout("extra-dict", tok=as_text(gpt2), conf={**fast, "extra_special_tokens": {"image_token": "<image>", "tool_token": "<tool>"}})
     yield layout("split-special", tok=as_text(gpt2), conf={**fast, "split_special_tokens": True, "eos_token": END})
     for legacy in [True, False]:
@@ -188,6 +188,8 @@ def layouts(root):
         yield layout(f"spm-{name}-llama", spm=model, model={"model_type": "llama"})
         yield layout(f"spm-{name}-bos", spm=model, model={"model_type": "llama"}, conf={"add_bos_token": True, "add_eos_token": True})
         yield layout(f"spm-{name}-class", spm=model, conf={"tokenizer_class": "LlamaTokenizer", "add_bos_token": True, "add_eos_token": False})
+        if "unigram" in name:
+            continue  # transformers cannot rename the tokens of a Unigram model, and fails
         yield layout(f"spm-{name}-tokens", spm=model, model={"model_type": "mistral"}, conf={
             "added_tokens_decoder": {"0": token("<unk>"), "1": token("<s>"), "2": token("</s>"), "5": token("<renamed>"),
                                      "2000": token("<extra_0>")}, "bos_token": "<s>", "additional_special_tokens": ["tok1"]})

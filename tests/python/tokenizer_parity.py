@@ -39,17 +39,15 @@ def transformers(directory):
 
 
 def encode(tokenizer, batch, special, pairs=None, **options):
-    side = options.pop("truncation_side", None)
-    if side:
-        tokenizer.truncation_side = side
+    before = tokenizer.truncation_side
+    tokenizer.truncation_side = options.pop("truncation_side", before)
     try:
         out = tokenizer(
             batch, pairs, add_special_tokens=special, return_offsets_mapping=True, return_token_type_ids=True,
             return_special_tokens_mask=True, return_attention_mask=True, **options,
         )
     finally:
-        if side:
-            tokenizer.truncation_side = "right"
+        tokenizer.truncation_side = before
     keys = ["input_ids", "attention_mask", "token_type_ids", "special_tokens_mask", "offset_mapping"]
     return [[list(map(list, item)) if k == "offset_mapping" else item for k in keys for item in [out[k][i]]]
             for i in range(len(batch))]

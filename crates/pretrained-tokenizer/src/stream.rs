@@ -34,6 +34,7 @@ impl<'a> DecodeStream<'a> {
         } else {
             text.trim_end_matches('\u{FFFD}')
         };
+        let certain = self.without_movable_end(certain);
         let new = fresh(&text, certain.len(), self.done);
         if certain.len() == text.len() {
             self.ids.drain(..self.context);
@@ -41,7 +42,7 @@ impl<'a> DecodeStream<'a> {
             self.done = self.tokenizer.decode(&self.ids, self.skip_special_tokens)?.len();
         } else {
             self.done = self.done.max(certain.len());
-            self.forget()?;
+            self.forget(text.len().saturating_sub(self.done))?;
         }
         Ok(new)
     }
@@ -56,16 +57,28 @@ impl<'a> DecodeStream<'a> {
         Ok(fresh(&text, text.len(), self.done))
     }
 
-    /// Keeps the window short when bytes arrive that never become a character.
-    fn forget(&mut self) -> Result<(), Error> {
+    /// Keeps the window short when its end stays uncertain for long.
+    fn forget(&mut self, held_back: usize) -> Result<(), Error> {
         if self.ids.len() <= LONGEST_WINDOW {
             return Ok(());
         }
-        self.ids.drain(..self.ids.len() - LONGEST_CHARACTER);
+        self.ids.drain(..self.ids.len() - 2 * LONGEST_CHARACTER);
         self.context = 0;
         let text = self.tokenizer.decode(&self.ids, self.skip_special_tokens)?;
-        self.done = text.strip_suffix('\u{FFFD}').unwrap_or(&text).len();
+        self.done = text.len().saturating_sub(held_back);
         Ok(())
+    }
+
+    /// Cleaning up takes away a space once the punctuation after it is there.
+    fn without_movable_end<'t>(&self, text: &'t str) -> &'t str {
+        if !self.tokenizer.settings().clean_up {
+            return text;
+        }
+        let mut from = text.len().saturating_sub(LONGEST_CLEANED);
+        while !text.is_char_boundary(from) {
+            from += 1;
+        }
+        &text[..text[from..].find(' ').map_or(text.len(), |space| from + space)]
     }
 }
 
@@ -81,3 +94,5 @@ fn fresh(text: &str, end: usize, done: usize) -> Option<String> {
 // In tokens; a token is at least one byte.
 const LONGEST_CHARACTER: usize = 8;
 const LONGEST_WINDOW: usize = 64;
+// In bytes: " n't".
+const LONGEST_CLEANED: usize = 4;

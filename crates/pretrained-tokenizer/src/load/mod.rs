@@ -40,8 +40,12 @@ pub(crate) fn load(
     let document = files.get(TOKENIZER).map(Document::parse).transpose();
     let mut document = document.map_err(|reason| Error::invalid(TOKENIZER, reason))?;
     let mut init = Init::read(files, document.as_ref().map_or(&[], |it| &it.added_tokens))?;
-    settings::take_defaults(&mut init, document.as_ref());
     init.default_tokens(rebuild::default_tokens(class));
+    if class == Class::Gpt2 {
+        // Its constructor says "none" where others say nothing.
+        init.named.entry("pad_token".to_owned()).or_insert(None);
+    }
+    settings::take_defaults(&mut init, document.as_ref());
     let source = if document.is_some() { TOKENIZER } else { CONFIG };
     let parts = match document.take() {
         Some(document) if class == Class::AsIs => {

@@ -47,7 +47,8 @@ pub(crate) fn as_is(model: ModelDocument) -> Result<ModelWrapper, String> {
         ("Unigram", Vocab::Scores(vocab)) => {
             let unk = options.get("unk_id").and_then(Value::as_u64);
             let unk = unk.map(usize::try_from).transpose().map_err(|e| e.to_string())?;
-            unigram(vocab, unk, flag(options, "byte_fallback"))
+            let vocab = vocab.into_iter().map(|(token, score)| (token, as_python_reads(score)));
+            unigram(vocab.collect(), unk, flag(options, "byte_fallback"))
         }
         (kind @ ("BPE" | "WordPiece" | "WordLevel" | "Unigram"), _) => {
             Err(format!("model: a {kind} model with the vocabulary of another"))
@@ -125,6 +126,27 @@ pub(crate) fn unigram(
     Unigram::from(vocab, unk, byte_fallback)
         .map(ModelWrapper::from)
         .map_err(|e| format!("model: {e}"))
+}
+
+/// A score as the Python package of `tokenizers` reads it: it is compiled with serde_json's fast
+/// float parser, which is off by one bit in every seventh number. Where two ways to cut a text
+/// score alike, that bit decides.
+pub(crate) fn as_python_reads(score: f64) -> f64 {
+    let text = format!("{:e}", score.abs());
+    let Some((digits, exponent)) = text.split_once('e') else { return score };
+    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
+    let significand = format!("{whole}{fraction}").parse::<u64>();
+    let (Ok(significand), Ok(exponent)) = (significand, exponent.parse::<i32>()) else {
+        return score;
+    };
+    let exponent = exponent - fraction.len() as i32;
+    let Ok(power) = format!("1e{}", exponent.abs()).parse::<f64>() else { return score };
+    if !power.is_finite() {
+        return score;
+    }
+    let read = significand as f64;
+    let read = if exponent < 0 { read / power } else { read * power };
+    read.copysign(score)
 }
 
 /// The length of the longest token, if every id names one token and is no absurd number.

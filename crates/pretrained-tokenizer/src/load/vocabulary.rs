@@ -12,7 +12,7 @@ use super::{
     init::{Init, Named},
     model::{self, Merges},
     rebuild,
-    sentencepiece::{PieceKind, Proto},
+    sentencepiece::{Piece, PieceKind, Proto},
 };
 use crate::{
     Error, TokenizerFiles,
@@ -100,7 +100,9 @@ fn sentencepiece(class: Class, proto: Proto, init: &mut Init) -> Result<Parts, S
         }
     }
     let model = if proto.is_unigram {
-        let scores = proto.pieces.iter().map(|it| (it.text.clone(), f64::from(it.score)));
+        // transformers copies the tokenizer through its JSON, so the scores are parsed here too.
+        let score = |piece: &Piece| model::as_python_reads(f64::from(piece.score));
+        let scores = proto.pieces.iter().map(|piece| (piece.text.clone(), score(piece)));
         let unk = usize::try_from(proto.unk_id).map_err(|_| "the unknown token has no id")?;
         model::unigram(scores.collect(), Some(unk), proto.byte_fallback)?
     } else {
