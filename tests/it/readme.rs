@@ -47,7 +47,7 @@ fn prepare(dir: &Path) {
         json!({"model": model, "out": dir.join("pytorch_model.bin")}),
     );
     let line = "The quick brown fox jumps over the lazy dog, and the model learns it by heart.\n";
-    fs::write(dir.join("notes.txt"), line.repeat(3000)).expect("the text is written");
+    fs::write(dir.join("notes.txt"), line.repeat(6000)).expect("the text is written");
 }
 
 /// The lines of the fenced blocks marked `sh`, without comments and empty lines.
