@@ -1,15 +1,17 @@
 //! What we, and the peers that are crates, do.
 
 use std::{
+    collections::BTreeMap,
     fs::{self, File},
     io::{Read, Write},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::Command,
     time::Instant,
 };
 
 use anyhow::{Context, Result, bail, ensure};
 use pretrained_fs::{NewFile, StagedDir};
+use pretrained_pickle::{PickleFile, Tensor};
 use pretrained_safetensors::{Dtype, Layout, Metadata, TensorFile, TensorSpec};
 
 type Work = Box<dyn FnMut() -> Result<f64>>;
@@ -22,11 +24,12 @@ pub fn find(name: &str, paths: &[PathBuf]) -> Result<Work> {
             timed(|| {
                 // SAFETY: The file is the benchmark's own.
                 let file = unsafe { TensorFile::map(&path) }?;
-                let views = file.header().tensors().keys().filter_map(|it| file.tensor(it));
-                Ok(views.map(|it| it.data().len()).sum::<usize>())
+                let bytes: usize = file.tensors().map(|(_, view)| view.data().len()).sum();
+                Ok((file, bytes))
             })
         }),
         "read" => Box::new(move || timed(|| Ok(TensorFile::read(&path)?))),
+        #[cfg(feature = "candle")]
         "candle" => Box::new(move || {
             timed(|| Ok(candle_core::safetensors::load(&path, &candle_core::Device::Cpu)?))
         }),
@@ -98,10 +101,7 @@ pub fn find(name: &str, paths: &[PathBuf]) -> Result<Work> {
             })
         }
         "convert" => Box::new(move || {
-            let seconds = timed(|| {
-                let options = pretrained_artifact::ConvertOptions::default();
-                Ok(pretrained_artifact::convert(&path, &dest, &options, |_, _| ())?)
-            })?;
+            let seconds = timed(|| convert(&path, &dest))?;
             clear(&dest)?;
             Ok(seconds)
         }),
@@ -139,6 +139,25 @@ fn save(source: &TensorFile, dest: &PathBuf, durable: bool) -> Result<()> {
     } else {
         layout.write_parallel(&File::create_new(dest)?, data)?;
     }
+    Ok(())
+}
+
+/// What `pretrained convert` does to a single file.
+fn convert(path: &Path, dest: &Path) -> Result<()> {
+    let source = PickleFile::open(path)?;
+    source.verify()?;
+    let specs = source.tensors().map(|(name, tensor)| TensorSpec {
+        name: name.to_owned(),
+        dtype: tensor.dtype,
+        shape: tensor.shape.clone(),
+    });
+    let layout = Layout::new(specs.collect(), &Metadata::new())?;
+    let tensors: BTreeMap<&str, &Tensor> = source.tensors().collect();
+    let fill = |spec: &TensorSpec, offset: usize, piece: &mut [u8]| {
+        let read = source.read_range(tensors[spec.name.as_str()], offset, piece);
+        read.map_err(std::io::Error::other)
+    };
+    layout.write_pieces(&File::create_new(dest)?, fill)?;
     Ok(())
 }
 

@@ -1,9 +1,6 @@
 //! The header's JSON, before anything is said about sizes and offsets.
 
-use std::{
-    collections::{BTreeMap, btree_map::Entry},
-    fmt,
-};
+use std::fmt;
 
 use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
@@ -24,11 +21,11 @@ pub(crate) struct RawInfo {
 pub(crate) fn parse(
     json: &str,
     findings: &mut Findings,
-) -> Result<(BTreeMap<String, RawInfo>, Metadata), FormatError> {
+) -> Result<(Vec<(String, RawInfo)>, Metadata), FormatError> {
     let mut state = State {
         findings,
         refused: None,
-        tensors: BTreeMap::new(),
+        tensors: Vec::new(),
         metadata: Metadata::new(),
         has_metadata: false,
     };
@@ -38,15 +35,40 @@ pub(crate) fn parse(
     match (state.refused.take(), parsed) {
         (Some(refused), _) => Err(refused),
         (None, Err(e)) => Err(FormatError::Json(e.to_string())),
-        (None, Ok(())) => Ok((state.tensors, state.metadata)),
+        (None, Ok(())) => {
+            let State { findings, tensors, metadata, .. } = state;
+            Ok((sort(tensors, findings)?, metadata))
+        }
     }
+}
+
+/// Sorts by name, and finds names that are there twice.
+fn sort(
+    mut tensors: Vec<(String, RawInfo)>,
+    findings: &mut Findings,
+) -> Result<Vec<(String, RawInfo)>, FormatError> {
+    // Most files are sorted as they are, or nearly so.
+    tensors.sort_by(|(a, _), (b, _)| a.cmp(b));
+    let mut unique: Vec<(String, RawInfo)> = Vec::with_capacity(tensors.len());
+    for (tensor, info) in tensors {
+        let Some((_, last)) = unique.last_mut().filter(|(last, _)| *last == tensor) else {
+            unique.push((tensor, info));
+            continue;
+        };
+        // A plain map would keep the last one, and hide the others from the reader.
+        findings.refuse(FormatError::DuplicateTensor(tensor.clone()))?;
+        if let Err(dtype) = std::mem::replace(last, info).dtype {
+            findings.refuse(FormatError::UnknownDtype { tensor, dtype })?;
+        }
+    }
+    Ok(unique)
 }
 
 struct State<'a> {
     findings: &'a mut Findings,
     /// Carries a typed error past serde, whose errors are text.
     refused: Option<FormatError>,
-    tensors: BTreeMap<String, RawInfo>,
+    tensors: Vec<(String, RawInfo)>,
     metadata: Metadata,
     has_metadata: bool,
 }
@@ -86,20 +108,7 @@ impl<'de> Visitor<'de> for HeaderVisitor<'_, '_> {
                 state.refuse(error)?;
             }
             let info = map.next_value_seed(EntrySeed { state, tensor: &name })?;
-            match state.tensors.entry(name) {
-                Entry::Vacant(entry) => {
-                    entry.insert(info);
-                }
-                Entry::Occupied(mut entry) => {
-                    // A plain map would keep the last one, and hide the others from the reader.
-                    let tensor = entry.key().clone();
-                    let hidden = entry.insert(info);
-                    state.refuse(FormatError::DuplicateTensor(tensor.clone()))?;
-                    if let Err(dtype) = hidden.dtype {
-                        state.refuse(FormatError::UnknownDtype { tensor, dtype })?;
-                    }
-                }
-            }
+            state.tensors.push((name, info));
         }
         Ok(())
     }
@@ -161,12 +170,12 @@ impl<'de> Visitor<'de> for EntrySeed<'_, '_> {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<RawInfo, A::Error> {
         let EntrySeed { state, tensor } = self;
         let (mut dtype, mut shape, mut offsets) = (None, None, None);
-        while let Some(field) = map.next_key::<String>()? {
-            let duplicate = match field.as_str() {
-                "dtype" => dtype.replace(map.next_value::<String>()?).map(|_| "dtype"),
-                "shape" => shape.replace(map.next_value()?).map(|_| "shape"),
-                "data_offsets" => offsets.replace(map.next_value()?).map(|_| "data_offsets"),
-                _ => {
+        while let Some(field) = map.next_key::<Field>()? {
+            let duplicate = match field {
+                Field::Dtype => dtype.replace(map.next_value::<RawDtype>()?).map(|_| "dtype"),
+                Field::Shape => shape.replace(map.next_value()?).map(|_| "shape"),
+                Field::Offsets => offsets.replace(map.next_value()?).map(|_| "data_offsets"),
+                Field::Unknown(field) => {
                     let tensor = tensor.to_owned();
                     state.refuse(FormatError::UnknownField { tensor, field })?;
                     map.next_value::<Skip>()?;
@@ -182,11 +191,56 @@ impl<'de> Visitor<'de> for EntrySeed<'_, '_> {
             let tensor = tensor.to_owned();
             state.fail(FormatError::MissingField { tensor, field })
         };
-        let Some(dtype) = dtype else { return missing("dtype") };
+        let Some(RawDtype(dtype)) = dtype else { return missing("dtype") };
         let Some(shape) = shape else { return missing("shape") };
         let Some(offsets) = offsets else { return missing("data_offsets") };
-        let dtype = Dtype::from_name(&dtype).ok_or(dtype);
         Ok(RawInfo { dtype, shape, offsets })
+    }
+}
+
+/// A field of an entry. A header of many tensors has each of them as often: they are told apart
+/// without being copied.
+enum Field {
+    Dtype,
+    Shape,
+    Offsets,
+    Unknown(String),
+}
+
+impl<'de> Deserialize<'de> for Field {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Field, D::Error> {
+        deserializer.deserialize_identifier(TextVisitor(|text: &str| match text {
+            "dtype" => Field::Dtype,
+            "shape" => Field::Shape,
+            "data_offsets" => Field::Offsets,
+            _ => Field::Unknown(text.to_owned()),
+        }))
+    }
+}
+
+/// A dtype, or a name that is none.
+struct RawDtype(Result<Dtype, String>);
+
+impl<'de> Deserialize<'de> for RawDtype {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<RawDtype, D::Error> {
+        deserializer.deserialize_str(TextVisitor(|text: &str| {
+            RawDtype(Dtype::from_name(text).ok_or_else(|| text.to_owned()))
+        }))
+    }
+}
+
+/// Makes something of a string.
+struct TextVisitor<F>(F);
+
+impl<T, F: FnOnce(&str) -> T> Visitor<'_> for TextVisitor<F> {
+    type Value = T;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a string")
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<T, E> {
+        Ok((self.0)(text))
     }
 }
 

@@ -1,4 +1,4 @@
-use crate::{FormatError, Index, is_plain_name, parse_size, shard_name};
+use crate::{Dtype, FormatError, Index, is_plain_name, parse_size, shard_name};
 
 #[test]
 fn plain_names_stay_in_their_directory() {
@@ -38,6 +38,19 @@ fn sizes_are_read_as_hugging_face_reads_them() {
     for text in ["", "B", "GB", "5GiB", "-1GB", "nanGB", "infGB", "5 gigs", "1e30TB", "5Gé"] {
         assert_eq!(parse_size(text), Err(FormatError::FileSize(text.to_owned())), "{text:?}");
     }
+}
+
+#[test]
+fn dtypes_are_named_as_the_reference_names_them() {
+    for dtype in Dtype::ALL {
+        assert_eq!(dtype.name().parse(), Ok(dtype));
+        let upstream = safetensors::Dtype::from(dtype);
+        assert_eq!(upstream.to_string(), dtype.name());
+        assert_eq!(upstream.bitsize(), dtype.bits());
+        assert_eq!(Dtype::try_from(upstream), Ok(dtype));
+    }
+    assert!(Dtype::ALL.is_sorted_by_key(|it| safetensors::Dtype::from(*it)));
+    assert_eq!("F128".parse::<Dtype>(), Err(FormatError::DtypeName("F128".to_owned())));
 }
 
 #[test]

@@ -121,6 +121,8 @@ fn every_way_of_writing_and_reading_agrees() {
     let read = TensorFile::read(&path).expect("valid file");
     let opened = TensorFile::open(&path).expect("valid file");
     assert_eq!(mapped.header(), opened.header());
+    assert!(mapped.tensors().eq(read.tensors()));
+    assert_eq!((mapped.tensors().count(), opened.tensors().count()), (specs.len(), 0));
     for spec in &specs {
         let data = bytes[spec.name.as_str()].as_slice();
         let alignment = spec.dtype.alignment();
