@@ -15,7 +15,7 @@ pub(crate) fn hash(path: &Path) -> io::Result<(u64, String)> {
     let len = file.metadata()?.len();
     let input = Input { file: &file, path };
     let hash = if len <= PIECE {
-        input.with(0, len, |bytes| blake3::hash(bytes))?
+        input.with(0, len, blake3::hash)?
     } else {
         let (left, right) = input.halves(0, len)?;
         merge_subtrees_root(&left, &right, Mode::Hash)

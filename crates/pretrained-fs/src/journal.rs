@@ -38,7 +38,7 @@ pub struct Recovered {
 ///
 /// Every opener of a model directory calls this first. It costs an `open`, a `flock` and an `lstat`
 /// when there is nothing to do. Nobody replaces the directory's files until the answer is dropped:
-/// keep it until the files are open.
+/// keep it until the files are open, and no longer, for you cannot save there yourself either.
 pub fn recover(dir: &Path) -> Result<Recovered, Error> {
     if !seam::metadata(dir)?.is_some_and(|it| it.is_dir()) {
         return Ok(Recovered { _lock: None });

@@ -79,7 +79,11 @@ impl StagedSet {
         }
         staging::sweep(&dir)?;
         sweep_beside(&dir)?;
+        // Under the lock, so that whoever exchanges the directory either sees what is staged in it
+        // or is done.
+        let lock = DirLock::shared(&dir)?;
         let staging = Staging::create_dir(&dir, OsStr::new("set"))?;
+        drop(lock);
         Ok(StagedSet(Inner::Replacement(Replacement { dir, staging, belongs, gate: None })))
     }
 

@@ -36,28 +36,34 @@ impl Staging {
     pub(crate) fn create_dir(dir: &Path, name: &OsStr) -> Result<Staging, Error> {
         Staging::create(dir, name, |path| {
             seam::create_dir(path)?;
-            seam::open(path).inspect_err(|_| {
-                let _ = seam::remove_empty_dir(path);
-            })
+            match seam::open(path) {
+                Ok(file) => Ok(Some(file)),
+                // A sweeper took it for a dead one's before we could even open it.
+                Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+                Err(e) => {
+                    let _ = seam::remove_empty_dir(path);
+                    Err(e)
+                }
+            }
         })
     }
 
     /// Creates a staging file inside `dir` for something that will be named `name`.
     pub(crate) fn create_file(dir: &Path, name: &OsStr) -> Result<Staging, Error> {
-        Staging::create(dir, name, seam::create_file)
+        Staging::create(dir, name, |path| seam::create_file(path).map(Some))
     }
 
     fn create(
         dir: &Path,
         name: &OsStr,
-        create: impl Fn(&Path) -> Result<File, Error>,
+        create: impl Fn(&Path) -> Result<Option<File>, Error>,
     ) -> Result<Staging, Error> {
         loop {
             let path = dir.join(unique_name(STAGED, name));
             let file = match create(&path) {
-                Ok(file) => file,
-                // A name of a process with our number on another machine, or of one that a
-                // sweeper took away before we could lock it.
+                Ok(Some(file)) => file,
+                Ok(None) => continue,
+                // A name of a process with our number on another machine.
                 Err(e) if e.kind() == io::ErrorKind::AlreadyExists => continue,
                 Err(e) => return Err(e),
             };

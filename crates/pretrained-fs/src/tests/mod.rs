@@ -6,6 +6,7 @@ mod crashes;
 mod failures;
 mod kill;
 mod locks;
+mod races;
 mod refusals;
 
 use std::{
