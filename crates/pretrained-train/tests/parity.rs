@@ -265,6 +265,58 @@ fn tensorboard_reads_the_event_files() {
     assert_eq!(read["plugins"]["args/text_summary"], "text");
 }
 
+#[test]
+fn a_browser_draws_the_report() {
+    let Some(browser) = browser() else { return };
+    let dir = tempfile::tempdir().expect("temp dir");
+    let args = TrainingArguments {
+        output_dir: dir.path().join("run"),
+        logging_steps: 2.0,
+        eval_strategy: pretrained_train::IntervalStrategy::Steps,
+        ..TrainingArguments::default()
+    };
+    let checkpoints = Checkpoints::open(&args.output_dir).expect("open");
+    let order = Order::new(&args, 23).expect("valid");
+    let mut model = Model { w: 0.0, seen: Vec::new(), order, args: args.clone() };
+    let dims = Dims { examples: 23, eval_examples: Some(7), ..Dims::default() };
+    let mut recorder = Recorder::new(&args, None);
+    let watcher = |event: &Event<'_>| recorder.observe(event).expect("written");
+    let outcome = train(&mut model, &args, &dims, &checkpoints, Resume::No, watcher);
+    recorder.finish(&outcome.expect("finishes")).expect("written");
+
+    // A script that is no part of the page measures what was drawn and puts it into the title.
+    let report = args.output_dir.join("report.html");
+    let html = fs::read_to_string(&report).expect("written");
+    let measure = "<script>document.title = [...document.querySelectorAll('path.line')].map(it => \
+                   Math.round(it.getTotalLength()) > 0).join() + ' ' + \
+                   document.querySelectorAll('figure').length</script></body>";
+    let measured = dir.path().join("measured.html");
+    fs::write(&measured, html.replace("</body>", measure)).expect("write");
+    let output = Command::new(browser)
+        .args(["--headless", "--no-sandbox", "--disable-gpu", "--dump-dom"])
+        .arg(format!("--user-data-dir={}", dir.path().join("profile").display()))
+        .arg(format!("file://{}", measured.display()))
+        .output()
+        .expect("the browser starts");
+    let dom = String::from_utf8_lossy(&output.stdout);
+    let title = dom.split("<title>").nth(1).and_then(|it| it.split("</title>").next());
+    // Losses in training and evaluation, learning rate, gradient norm, throughput.
+    assert_eq!(title, Some("true,true,true,true,true 4"), "{dom}");
+}
+
+/// A browser that is installed.
+fn browser() -> Option<std::path::PathBuf> {
+    let path = env::var_os("PATH").unwrap_or_default();
+    let names = ["chromium", "chromium-browser", "google-chrome", "chrome"];
+    let found = env::split_paths(&path)
+        .flat_map(|dir| names.map(|name| dir.join(name)))
+        .find(|it| it.is_file());
+    if found.is_none() {
+        eprintln!("not opened: no chromium in PATH");
+    }
+    found
+}
+
 /// The answers of `trainer_parity.py`.
 fn python(requests: &[Value]) -> Option<Vec<Value>> {
     let Some(interpreter) = env::var_os("PRETRAINED_PYTHON") else {
