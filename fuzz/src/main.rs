@@ -3,7 +3,11 @@
 //! Needs `cargo install cargo-fuzz` and a nightly toolchain. Starts from the kept corpus under `corpus/`; what it finds on
 //! the way goes to `target/corpus/`, inputs that fail to `artifacts/`.
 
-use std::{env, fs, path::Path, process::{Command, ExitCode}};
+use std::{
+    env, fs,
+    path::Path,
+    process::{Command, ExitCode},
+};
 
 const TARGETS: [&str; 4] = ["header", "index", "pickle", "zip"];
 
@@ -19,10 +23,19 @@ fn main() -> ExitCode {
         }
         println!("== {target}, {seconds} s");
         let mut fuzz = Command::new("cargo");
-        fuzz.current_dir(here).args(["+nightly", "fuzz", "run", "--fuzz-dir"]).arg(here).arg(target);
+        fuzz.current_dir(here)
+            .args(["+nightly", "fuzz", "run", "--fuzz-dir"])
+            .arg(here)
+            .arg(target);
         fuzz.arg(&found).arg(here.join("corpus").join(target));
         // The address sanitizer of libFuzzer counts allocations: a bomb fails as out of memory.
-        fuzz.args(["--", "-rss_limit_mb=2048", "-malloc_limit_mb=1024", "-timeout=10", "-max_len=65536"]);
+        fuzz.args([
+            "--",
+            "-rss_limit_mb=2048",
+            "-malloc_limit_mb=1024",
+            "-timeout=10",
+            "-max_len=65536",
+        ]);
         fuzz.arg(format!("-max_total_time={seconds}"));
         match fuzz.status() {
             Ok(status) if status.success() => {}
