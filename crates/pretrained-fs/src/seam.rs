@@ -15,7 +15,7 @@ use std::{
     path::Path,
 };
 
-use rustix::fs::{CWD, FallocateFlags, FlockOperation, RenameFlags};
+use rustix::fs::{CWD, FlockOperation, RenameFlags};
 
 use crate::Error;
 
@@ -190,9 +190,18 @@ pub(crate) fn write_at(file: &File, path: &Path, bytes: &[u8], offset: u64) -> i
         .write(|bytes| file.write_at(bytes, offset))
 }
 
+#[cfg(target_os = "linux")]
 pub(crate) fn allocate(file: &File, path: &Path, len: u64) -> io::Result<()> {
+    use rustix::fs::FallocateFlags;
+
     Call::new(Op::Allocate, path)
         .run(|| Ok(rustix::fs::fallocate(file, FallocateFlags::KEEP_SIZE, 0, len)?))
+}
+
+/// Elsewhere there is no reserving without changing the length.
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn allocate(_: &File, _: &Path, _: u64) -> io::Result<()> {
+    Err(rustix::io::Errno::NOSYS.into())
 }
 
 /// Asks the kernel to start writing a range to the disk, so that the sync at the end finds little

@@ -71,7 +71,7 @@ fn dropped_and_nothing_happened() {
 }
 
 #[test]
-fn a_link_at_the_destination_is_replaced_and_its_target_stays() {
+fn case_37_a_link_at_the_destination_is_replaced_and_its_target_stays() {
     let dir = scratch();
     lay_out(dir.path(), &[("target", "old")]);
     symlink("target", dir.path().join("file")).expect("link");
@@ -95,7 +95,7 @@ fn a_set_through_a_link_to_the_directory() {
 }
 
 #[test]
-fn destinations_that_cannot_be() {
+fn case_37_destinations_that_cannot_be() {
     let dir = scratch();
     lay_out(dir.path(), &[("file", "x"), ("full/x", "x")]);
     symlink("nowhere", dir.path().join("dangling")).expect("link");
@@ -124,7 +124,7 @@ fn destinations_that_cannot_be() {
 }
 
 #[test]
-fn a_directory_that_may_not_be_written_to() {
+fn case_37_a_directory_that_may_not_be_written_to() {
     let dir = scratch();
     lay_out(dir.path(), &[("model/config.json", "old")]);
     fs::set_permissions(dir.path().join("model"), fs::Permissions::from_mode(0o555))

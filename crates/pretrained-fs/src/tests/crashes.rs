@@ -25,7 +25,7 @@ fn check_state(scenario: &Scenario, tree: &Tree, seen: &[Seen], why: &str) {
 }
 
 #[test]
-fn the_process_dies_after_every_operation() {
+fn case_38_the_process_dies_after_every_operation() {
     for scenario in SCENARIOS {
         let trace = record(scenario);
         for n in 0..=trace.n_events() {
@@ -38,7 +38,7 @@ fn the_process_dies_after_every_operation() {
 }
 
 #[test]
-fn the_power_fails_after_every_operation_with_every_loss() {
+fn case_39_the_power_fails_after_every_operation_with_every_loss() {
     for scenario in SCENARIOS {
         let trace = record(scenario);
         let mut checked = BTreeSet::new();
@@ -58,7 +58,7 @@ fn the_power_fails_after_every_operation_with_every_loss() {
 
 /// The one who repairs after a crash may crash too, and the one after that.
 #[test]
-fn the_power_fails_again_in_the_middle_of_the_repair() {
+fn case_39_the_power_fails_again_in_the_middle_of_the_repair() {
     for name in ["a set by exchange", "a set by journal"] {
         let scenario = super::scenario(name);
         let trace = record(scenario);
@@ -89,7 +89,7 @@ fn the_power_fails_again_in_the_middle_of_the_repair() {
 
 /// What recover does is itself interrupted at every operation, again and again.
 #[test]
-fn a_repair_that_never_gets_far_comes_to_its_end() {
+fn case_38_a_repair_that_never_gets_far_comes_to_its_end() {
     let scenario = super::scenario("a set by journal");
     let trace = record(scenario);
     for n in 0..trace.n_events() {
@@ -114,7 +114,7 @@ fn a_repair_that_never_gets_far_comes_to_its_end() {
 
 /// Where renames are refused there is no atomic step, but whoever finds the last file finds all.
 #[test]
-fn the_power_fails_while_copying_for_want_of_renames() {
+fn case_39_the_power_fails_while_copying_for_want_of_renames() {
     let dir = scratch();
     let recording = Recording::start_with(dir.path(), |call| match call.op {
         Op::Rename => Answer::Fail(rustix::io::Errno::NOSYS.raw_os_error()),
@@ -151,7 +151,7 @@ fn the_power_fails_while_copying_for_want_of_renames() {
 /// What somebody else does to his own files in the instant before an exchange is not lost with the
 /// old directory.
 #[test]
-fn the_power_fails_after_an_exchange_that_others_got_into() {
+fn case_39_the_power_fails_after_an_exchange_that_others_got_into() {
     let dir = scratch();
     let scenario = super::scenario("a set by exchange");
     scenario.prepare(dir.path());

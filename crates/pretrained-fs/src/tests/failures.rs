@@ -85,29 +85,29 @@ fn check_each_fails_once(errno: Errno) {
 }
 
 #[test]
-fn enospc_at_every_operation() {
+fn case_35_enospc_at_every_operation() {
     check_each_fails_once(Errno::NOSPC);
 }
 
 #[test]
-fn edquot_at_every_operation() {
+fn case_35_edquot_at_every_operation() {
     check_each_fails_once(Errno::DQUOT);
 }
 
 #[test]
-fn eio_at_every_operation_fsync_included_and_never_retried() {
+fn case_36_eio_at_every_operation_fsync_included_and_never_retried() {
     check_each_fails_once(Errno::IO);
 }
 
 #[test]
-fn eacces_and_erofs_at_every_operation() {
+fn case_37_eacces_and_erofs_at_every_operation() {
     check_each_fails_once(Errno::ACCESS);
     check_each_fails_once(Errno::ROFS);
 }
 
 /// A refusal may be answered with a second way, which must be as good.
 #[test]
-fn refusals_at_every_operation() {
+fn case_37_refusals_at_every_operation() {
     check_each_fails_once(Errno::NOSYS);
     check_each_fails_once(Errno::INVAL);
     check_each_fails_once(Errno::OPNOTSUPP);
@@ -116,7 +116,7 @@ fn refusals_at_every_operation() {
 }
 
 #[test]
-fn eintr_at_every_operation_is_retried_but_for_fsync() {
+fn case_34_eintr_at_every_operation_is_retried_but_for_fsync() {
     for scenario in SCENARIOS {
         let n_calls = run(scenario, "undisturbed", |_, _| Answer::Proceed);
         for n in 0..n_calls {
@@ -142,7 +142,7 @@ fn eintr_at_every_operation_is_retried_but_for_fsync() {
 }
 
 #[test]
-fn short_writes() {
+fn case_34_short_writes() {
     for scenario in SCENARIOS {
         run(scenario, "one byte at a time", |_, _| Answer::Short(1));
         run(scenario, "three bytes at a time", |_, _| Answer::Short(3));
@@ -151,7 +151,7 @@ fn short_writes() {
 
 /// The disk stays full from the n-th operation on; removing still works.
 #[test]
-fn a_disk_that_stays_full_loses_nothing() {
+fn case_35_a_disk_that_stays_full_loses_nothing() {
     let needs_space =
         |op| matches!(op, Op::CreateDir | Op::CreateFile | Op::Write | Op::Allocate | Op::Link);
     for scenario in SCENARIOS {
@@ -169,7 +169,7 @@ fn a_disk_that_stays_full_loses_nothing() {
 
 /// The disk fails for good: nothing works any more, cleaning up included.
 #[test]
-fn a_disk_that_dies_at_every_operation() {
+fn case_36_a_disk_that_dies_at_every_operation() {
     for scenario in SCENARIOS {
         let n_calls = run(scenario, "undisturbed", |_, _| Answer::Proceed);
         for n in 0..n_calls {

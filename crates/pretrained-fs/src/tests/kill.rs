@@ -90,11 +90,11 @@ fn check_kills(files: &[(&str, &str)], is_exchange: bool) {
 }
 
 #[test]
-fn killed_while_it_exchanges_directories() {
+fn case_38_killed_while_it_exchanges_directories() {
     check_kills(&[("model/notes", "mine")], true);
 }
 
 #[test]
-fn killed_while_it_rolls_a_journal_forward() {
+fn case_38_killed_while_it_rolls_a_journal_forward() {
     check_kills(&[("model/notes", "mine"), ("model/runs/x", "log")], false);
 }

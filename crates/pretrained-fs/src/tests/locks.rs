@@ -4,7 +4,7 @@ use super::{leftovers, scratch};
 use crate::{Lock, LockError, StagedDir, StagedFile, recover, sweep};
 
 #[test]
-fn a_second_owner_is_told_who_the_first_is() {
+fn case_43_a_second_owner_is_told_who_the_first_is() {
     let dir = scratch();
     let path = dir.path().join("lock");
     let held = Lock::acquire(&path, "a training run").expect("free");
@@ -22,7 +22,7 @@ fn a_second_owner_is_told_who_the_first_is() {
 }
 
 #[test]
-fn a_dead_owners_lock_file_is_no_obstacle() {
+fn case_43_a_dead_owners_lock_file_is_no_obstacle() {
     let dir = scratch();
     let path = dir.path().join("lock");
     fs::write(&path, "pid 1\nhost here\nsince 1970-01-01 00:00:00 UTC\n").expect("write");

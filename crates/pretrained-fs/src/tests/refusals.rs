@@ -33,27 +33,27 @@ fn check_still_works(name: &str, op: Op, errnos: &[Errno]) {
 }
 
 #[test]
-fn no_exchange_then_a_journal() {
+fn case_37_no_exchange_then_a_journal() {
     let errnos = [Errno::INVAL, Errno::NOSYS, Errno::XDEV, Errno::PERM, Errno::BUSY];
     check_still_works("a set by exchange", Op::Exchange, &errnos);
 }
 
 #[test]
-fn no_hard_links_then_a_journal_or_a_copy() {
+fn case_37_no_hard_links_then_a_journal_or_a_copy() {
     let errnos = [Errno::PERM, Errno::OPNOTSUPP, Errno::MLINK, Errno::XDEV];
     check_still_works("a set by exchange", Op::Link, &errnos);
     check_still_works("a new directory", Op::Link, &errnos);
 }
 
 #[test]
-fn no_directory_fsync() {
+fn case_37_no_directory_fsync() {
     for name in ["a new file", "a new directory", "a set by journal", "a directory removed"] {
         check_still_works(name, Op::SyncDir, &[Errno::INVAL, Errno::OPNOTSUPP]);
     }
 }
 
 #[test]
-fn no_locks() {
+fn case_37_no_locks() {
     let errnos = [Errno::NOLCK, Errno::NOSYS, Errno::OPNOTSUPP];
     for name in ["a new file", "a new directory", "a set by exchange", "a set by journal"] {
         check_still_works(name, Op::Lock, &errnos);
@@ -61,7 +61,7 @@ fn no_locks() {
 }
 
 #[test]
-fn no_fallocate() {
+fn case_37_no_fallocate() {
     let dir = scratch();
     let _watching = refuse(dir.path(), Op::Allocate, Errno::OPNOTSUPP);
     let file = NewFile::create(&dir.path().join("x")).expect("create");
@@ -71,7 +71,7 @@ fn no_fallocate() {
 }
 
 #[test]
-fn no_space_at_preallocation() {
+fn case_35_no_space_at_preallocation() {
     let dir = scratch();
     let _watching = refuse(dir.path(), Op::Allocate, Errno::NOSPC);
     let file = NewFile::create(&dir.path().join("x")).expect("create");
@@ -81,7 +81,7 @@ fn no_space_at_preallocation() {
 }
 
 #[test]
-fn no_rename_is_a_clear_error() {
+fn case_37_no_rename_is_a_clear_error() {
     for errno in [Errno::NOSYS, Errno::PERM, Errno::OPNOTSUPP, Errno::XDEV] {
         let dir = scratch();
         lay_out(dir.path(), &[("file", "old")]);
@@ -97,7 +97,7 @@ fn no_rename_is_a_clear_error() {
 }
 
 #[test]
-fn no_rename_then_copies_with_the_marker_last() {
+fn case_37_no_rename_then_copies_with_the_marker_last() {
     let dir = scratch();
     let dest = dir.path().join("checkpoint");
     let order = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
@@ -123,7 +123,7 @@ fn no_rename_then_copies_with_the_marker_last() {
 }
 
 #[test]
-fn no_rename_then_empties_with_the_marker_last() {
+fn case_37_no_rename_then_empties_with_the_marker_last() {
     let dir = scratch();
     lay_out(dir.path(), &[("x/a", "1"), ("x/manifest", "2"), ("x/inner/b", "3")]);
     let x = dir.path().join("x");
@@ -141,7 +141,7 @@ fn no_rename_then_empties_with_the_marker_last() {
 }
 
 #[test]
-fn no_flock_then_the_file_is_the_lock() {
+fn case_43_no_flock_then_the_file_is_the_lock() {
     let dir = scratch();
     let path = dir.path().join("lock");
     let _watching = refuse(dir.path(), Op::Lock, Errno::NOLCK);
