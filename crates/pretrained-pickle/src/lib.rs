@@ -6,7 +6,7 @@
 //! fixed budgets.
 //!
 //! [`PickleFile`] has the tensors of a state dict by name, read when they are asked for, and the
-//! whole contents as a [`Value`] tree. [`write`] writes a tree as `torch.save` would.
+//! whole contents as a [`Value`] tree. [`write()`] writes a tree as `torch.save` would.
 
 mod encode;
 mod error;
