@@ -265,14 +265,18 @@ fn announce_shortened(command: &Command) {
     eprintln!("\n$ {}", shortened(command));
 }
 
-/// The command with at most three of the files after `--text`.
+/// The command with at most three of the files after `--text`, which come last but for `--resume`.
 fn shortened(command: &Command) -> String {
     let spelled = spelled(command);
     let Some((before, files)) = spelled.split_once(" --text ") else { return spelled };
+    let (files, after) = match files.strip_suffix(" --resume") {
+        Some(files) => (files, " --resume"),
+        None => (files, ""),
+    };
     let files: Vec<&str> = files.split(' ').collect();
     match files.len() {
         0..=3 => spelled,
-        more => format!("{before} --text {} ... ({more} files)", files[..3].join(" ")),
+        more => format!("{before} --text {} ... ({more} files){after}", files[..3].join(" ")),
     }
 }
 
