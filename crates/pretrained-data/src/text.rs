@@ -181,7 +181,7 @@ fn is_boundary(tokenizer: &AutoTokenizer, text: &str, cut: usize) -> bool {
 }
 
 /// Small enough that memory is bounded, large enough that cores are busy.
-const PIECE: usize = 128 << 10;
-const PIECES: usize = 64;
-const WINDOW: usize = 256;
+const PIECE: usize = 24 << 10;
+const PIECES: usize = 256;
+const WINDOW: usize = 128;
 const SAMPLE: &str = "a";

@@ -144,7 +144,9 @@ fn padded(low: f64, high: f64) -> (f64, f64) {
         range if range > 0.0 && range.is_finite() => 0.05 * range,
         _ => (0.05 * low.abs()).max(1e-9),
     };
-    (low - room, high + room)
+    // What is never negative is not drawn as if it could be.
+    let bottom = if low >= 0.0 { (low - room).max(0.0) } else { low - room };
+    (bottom, high + room)
 }
 
 /// At most a few points for each pixel: of more, the lowest and the highest of each stretch.
