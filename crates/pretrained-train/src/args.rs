@@ -221,7 +221,7 @@ arguments! {
     dataloader_drop_last: bool, Bool, false;
     /// Order of the examples in an epoch.
     train_sampling_strategy: Sampling, Name, Sampling::Random;
-    /// Directory for TensorBoard's files; default: runs/<date>_<host> in output_dir.
+    /// Directory for TensorBoard's files; default: runs/DATE_HOST in output_dir.
     logging_dir: Option<PathBuf>, Maybe<Text>, None;
     /// Stops after this many evaluations without a better metric.
     early_stopping_patience: Option<u64>, Maybe<Int>, None;
