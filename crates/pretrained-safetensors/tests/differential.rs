@@ -39,7 +39,10 @@ fn mutated_headers_mean_the_same_to_the_reference() {
         let file = Random(seed).file();
         compare(seed, &file, &mut seen);
     }
-    eprintln!("{count} headers, {} accepted by both; differences: {:?}", seen.accepted, seen.strict);
+    eprintln!(
+        "{count} headers, {} accepted by both; differences: {:?}",
+        seen.accepted, seen.strict
+    );
     assert!(seen.accepted > count / 20, "too few headers are valid to mean anything");
     // A difference that no longer shows does not belong on the list.
     assert_eq!(seen.strict.iter().map(String::as_str).collect::<Vec<_>>(), STRICT);
