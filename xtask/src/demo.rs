@@ -38,11 +38,16 @@ pub(crate) fn run(arguments: &[&str]) -> Result<()> {
 
     heading("The finished model, loaded by a new process");
     process::run(demo.pretrained(["verify"]).arg(&demo.run))?;
-    process::run(demo.pretrained(["generate"]).arg(&demo.run).args([
-        "--prompt",
-        PROMPT,
-        "--max-new-tokens",
-        "48",
+    let mut generate = demo.pretrained(["generate"]);
+    generate.arg(&demo.run).args(["--prompt", PROMPT, "--max-new-tokens", "80"]);
+    process::run(generate.args([
+        "--do-sample",
+        "--temperature",
+        "0.7",
+        "--top-k",
+        "40",
+        "--seed",
+        "1",
     ]))?;
 
     demo.report(killed_at)
@@ -118,7 +123,7 @@ impl Demo {
         for (name, value) in arguments {
             command.arg(name).arg(value.to_string());
         }
-        command.args(["--learning-rate", "1e-3", "--text"]).args(&self.text);
+        command.args(["--learning-rate", "3e-3", "--text"]).args(&self.text);
         command
     }
 
