@@ -6,10 +6,12 @@ use std::{
     collections::{BTreeMap, HashMap},
     error::Error,
     io::{self, BufRead, Write},
+    path::PathBuf,
 };
 
 use pretrained_tokenizer::{
-    AutoTokenizer, ChatOptions, EncodeOptions, Input, Padding, Side, Truncation,
+    AutoTokenizer, ChatOptions, EncodeOptions, Input, Padding, Side, SpecialTokens,
+    TokenizerTrainer, Truncation,
 };
 use serde_json::{Map, Value, json};
 
@@ -38,6 +40,9 @@ fn answer(
     open: &mut HashMap<String, AutoTokenizer>,
 ) -> Result<Value, Box<dyn Error>> {
     let dir = question["dir"].as_str().ok_or("no dir")?;
+    if question["op"] == "train" {
+        return train(question, dir);
+    }
     if !open.contains_key(dir) || question["op"] == "open" {
         open.insert(dir.to_owned(), AutoTokenizer::from_pretrained(dir)?);
     }
@@ -88,6 +93,24 @@ fn answer(
         }
         other => Err(format!("unknown op {other:?}").into()),
     }
+}
+
+fn train(question: &Value, dir: &str) -> Result<Value, Box<dyn Error>> {
+    let files: Vec<PathBuf> = serde_json::from_value(question["files"].clone())?;
+    let text = |key: &str| question[key].as_str().map(str::to_owned);
+    let trainer = TokenizerTrainer {
+        vocab_size: question["vocab_size"].as_u64().unwrap_or(1000) as usize,
+        special_tokens: SpecialTokens {
+            bos: text("bos"),
+            eos: text("eos"),
+            pad: text("pad"),
+            unk: text("unk"),
+            ..SpecialTokens::default()
+        },
+        ..TokenizerTrainer::default()
+    };
+    trainer.train_files(&files, |_| {})?.save_pretrained(dir)?;
+    Ok(Value::Null)
 }
 
 fn texts(question: &Value) -> Result<Vec<String>, Box<dyn Error>> {

@@ -39,6 +39,7 @@ impl Program {
         environment.add_function("dict", dict);
         environment.add_filter(source::GENERATION, generation);
         environment.add_filter(source::EACH, each);
+        environment.add_filter(source::KEPT, kept);
         environment.remove_global("debug");
         environment.add_template_owned(NAME, source::rewrite(template))?;
         Ok(Program { environment })
@@ -113,6 +114,24 @@ fn each(value: Value) -> Result<Value, Error> {
     Ok(value)
 }
 
+/// minijinja adds lists without copying them, and for free, so that a list can be doubled until
+/// writing it out would take all memory.
+fn kept(value: Value) -> Result<Value, Error> {
+    let is_long = |value: &Value| {
+        value.as_str().is_none() && value.len().is_some_and(|len| len > python::MAX_ITEMS)
+    };
+    let mut long = is_long(&value);
+    if !long && value.as_str().is_none() && value.len().is_some_and(|len| len < FEW) {
+        long = value.try_iter()?.any(|item| {
+            is_long(&item) || value.get_item(&item).is_ok_and(|member| is_long(&member))
+        });
+    }
+    if long {
+        return Err(Error::new(ErrorKind::InvalidOperation, "the list is too long"));
+    }
+    Ok(value)
+}
+
 /// Marks what a generation block produces; [`super::mask`] finds the marks again.
 fn generation(state: &mut State<'_, '_>, text: Value) -> Value {
     let Some(marker) = state.lookup(MARKER) else { return text };
@@ -156,11 +175,13 @@ fn too_long() -> Error {
     Error::new(ErrorKind::WriteFailure, "the rendered conversation is too long")
 }
 
+/// A container whose members are looked at too.
+const FEW: usize = 9;
 pub(super) const MARKER: &str = "__marker";
 const NAME: &str = "chat";
 
 // One unit pays for one instruction or 64 bytes of data: enough for conversations of tens of
 // megabytes, and used up in a fraction of a second.
-const FUEL: u64 = 3_000_000;
+const FUEL: u64 = 1_000_000;
 const RECURSION: usize = 200;
 const MAX_OUTPUT: usize = 64 << 20;

@@ -60,6 +60,10 @@ fn tojson(value: &Value, given: Rest<Value>, kwargs: Kwargs) -> Result<String, E
         style.separators = Some((python::str(between)?, python::str(colon)?));
     }
     kwargs.assert_all_used()?;
+    let (between, colon) = style.separators.as_ref().map_or((0, 0), |it| (it.0.len(), it.1.len()));
+    if style.indent.as_ref().map_or(0, String::len).max(between).max(colon) > MAX_SEPARATOR {
+        return Err(Error::new(ErrorKind::InvalidOperation, "the indent is too long"));
+    }
     python::json(value, &style)
 }
 
@@ -157,4 +161,5 @@ fn escape(value: &Value) -> Result<String, Error> {
     Ok(out)
 }
 
+const MAX_SEPARATOR: usize = 1000;
 const MAX_WIDTH: usize = 1 << 20;

@@ -1,10 +1,12 @@
-//! Python's methods of strings, lists and dictionaries.
+//! Python's methods: which there are, and those of strings.
 
 use minijinja::{
     Error, ErrorKind, State, Value,
     formatting::{FormatStyle, format},
-    value::{Kwargs, Tuple, ValueKind, from_args},
+    value::{Kwargs, ValueKind, from_args},
 };
+
+use super::collections;
 
 /// Called for every `value.method(…)` in a template.
 pub(super) fn call(
@@ -15,8 +17,8 @@ pub(super) fn call(
 ) -> Result<Value, Error> {
     match value.kind() {
         ValueKind::String => string(value.as_str().unwrap_or_default(), method, args),
-        ValueKind::Map => dict(value, method, args),
-        ValueKind::Seq => list(value, method, args),
+        ValueKind::Map => collections::dict(value, method, args),
+        ValueKind::Seq => collections::list(value, method, args),
         _ => Err(Error::from(ErrorKind::UnknownMethod)),
     }
 }
@@ -90,6 +92,9 @@ fn string(text: &str, method: &str, args: &[Value]) -> Result<Value, Error> {
                 let Some(item) = item.as_str() else {
                     return Err(invalid("join expects strings"));
                 };
+                if out.len() + text.len() + item.len() > MAX_STRING {
+                    return Err(invalid("the string becomes too long"));
+                }
                 if i > 0 {
                     out.push_str(text);
                 }
@@ -131,64 +136,12 @@ fn string(text: &str, method: &str, args: &[Value]) -> Result<Value, Error> {
             if args.iter().any(Value::is_kwargs) {
                 return Err(invalid("format() takes positional arguments only in chat templates"));
             }
+            // A width is allocated before anyone asks what it costs.
+            let wide = |run: &str| run.len() > MAX_WIDTH_DIGITS;
+            if text.split(|c: char| !c.is_ascii_digit()).any(wide) || text.contains(":{") {
+                return Err(invalid("the string becomes too long"));
+            }
             Value::from(format(FormatStyle::StrFormat, text, args)?)
-        }
-        _ => return Err(Error::from(ErrorKind::UnknownMethod)),
-    })
-}
-
-fn dict(value: &Value, method: &str, args: &[Value]) -> Result<Value, Error> {
-    let keys = || value.try_iter();
-    Ok(match method {
-        "get" => {
-            let (key, default): (Value, Option<Value>) = from_args(args)?;
-            let found = value.get_item(&key)?;
-            if found.is_undefined() { default.unwrap_or(Value::from(())) } else { found }
-        }
-        "items" => {
-            () = from_args(args)?;
-            let pair = |key: Value| -> Result<Value, Error> {
-                let item = value.get_item(&key)?;
-                Ok(Value::from(Tuple::new(vec![key, item])))
-            };
-            Value::from(keys()?.map(pair).collect::<Result<Vec<Value>, Error>>()?)
-        }
-        "keys" => {
-            () = from_args(args)?;
-            Value::from(keys()?.collect::<Vec<Value>>())
-        }
-        "values" => {
-            () = from_args(args)?;
-            let values: Result<Vec<Value>, Error> =
-                keys()?.map(|key| value.get_item(&key)).collect();
-            Value::from(values?)
-        }
-        "copy" => {
-            () = from_args(args)?;
-            value.clone()
-        }
-        "clear" | "pop" | "popitem" | "setdefault" | "update" => return Err(unsafe_call(method)),
-        _ => return Err(Error::from(ErrorKind::UnknownMethod)),
-    })
-}
-
-fn list(value: &Value, method: &str, args: &[Value]) -> Result<Value, Error> {
-    Ok(match method {
-        "index" => {
-            let (needle,): (Value,) = from_args(args)?;
-            let at = value.try_iter()?.position(|item| item == needle);
-            Value::from(at.ok_or_else(|| invalid("value is not in list"))?)
-        }
-        "count" => {
-            let (needle,): (Value,) = from_args(args)?;
-            Value::from(value.try_iter()?.filter(|item| *item == needle).count())
-        }
-        "copy" => {
-            () = from_args(args)?;
-            value.clone()
-        }
-        "append" | "clear" | "extend" | "insert" | "pop" | "remove" | "reverse" | "sort" => {
-            return Err(unsafe_call(method));
         }
         _ => return Err(Error::from(ErrorKind::UnknownMethod)),
     })
@@ -390,13 +343,15 @@ fn is_line_end(c: char) -> bool {
     matches!(c, '\n'..='\r' | '\x1c'..='\x1e' | '\u{85}' | '\u{2028}' | '\u{2029}')
 }
 
-fn invalid(reason: &'static str) -> Error {
+pub(super) fn invalid(reason: &'static str) -> Error {
     Error::new(ErrorKind::InvalidOperation, reason)
 }
 
 /// What Jinja's sandbox says to a method that would change its object.
-fn unsafe_call(method: &str) -> Error {
+pub(super) fn unsafe_call(method: &str) -> Error {
     Error::new(ErrorKind::InvalidOperation, format!("access to attribute '{method}' is unsafe"))
 }
 
-const MAX_STRING: usize = 64 << 20;
+/// The longest string that a method or `tojson` makes.
+pub(super) const MAX_STRING: usize = 16 << 20;
+const MAX_WIDTH_DIGITS: usize = 5;

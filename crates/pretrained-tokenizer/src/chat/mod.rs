@@ -4,6 +4,7 @@
 //! Python's methods and spelling. They come with the model, from anyone: rendering is bounded in
 //! time, memory, depth and output, and reaches no file.
 
+mod collections;
 mod context;
 mod environment;
 mod filters;
@@ -105,15 +106,20 @@ impl AutoTokenizer {
             variables.push((environment::MARKER, Variable::from_object(marker)));
         }
         let program = self.chat_templates().program(&template)?;
-        let variables = Variable::from_pairs(variables);
-        let rendered = guarded(|| program.render(variables))
-            .map_err(|reason| Error::Template { reason })?
-            .map_err(template_error)?;
+        let rendered = bounded(|| program.render(Variable::from_pairs(variables)))?;
         Ok(mask::unmark(context.finish(rendered)?, marker))
     }
 }
 
-pub(super) fn template_error(error: minijinja::Error) -> Error {
+/// Runs minijinja where neither a panic nor deep nesting can take the process down. Programs and
+/// values nest as deep as fuel and [`templates::MAX_LEN`] allow, and are freed by recursion.
+fn bounded<T>(f: impl FnOnce() -> Result<T, minijinja::Error>) -> Result<T, Error> {
+    guarded(|| stacker::grow(STACK, f))
+        .map_err(|reason| Error::Template { reason })?
+        .map_err(template_error)
+}
+
+fn template_error(error: minijinja::Error) -> Error {
     let raised = std::error::Error::source(&error)
         .and_then(|source| source.downcast_ref::<environment::Raised>());
     if let Some(environment::Raised(message)) = raised {
@@ -126,3 +132,6 @@ pub(super) fn template_error(error: minijinja::Error) -> Error {
     };
     Error::template(reason)
 }
+
+/// Reserved, not used, unless a template is hostile.
+const STACK: usize = 256 << 20;

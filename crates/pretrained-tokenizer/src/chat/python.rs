@@ -4,6 +4,8 @@ use std::fmt::Write;
 
 use minijinja::{Error, ErrorKind, Value, value::ValueKind};
 
+use super::methods::MAX_STRING;
+
 /// What `print(value)` shows.
 pub(super) fn str(value: &Value) -> Result<String, Error> {
     if let Some(text) = value.as_str() {
@@ -17,9 +19,7 @@ pub(super) fn str(value: &Value) -> Result<String, Error> {
 }
 
 fn repr(value: &Value, out: &mut String, depth: usize) -> Result<(), Error> {
-    if depth > MAX_DEPTH {
-        return Err(Error::new(ErrorKind::InvalidOperation, "value is nested too deeply"));
-    }
+    check(out, depth)?;
     match value.kind() {
         ValueKind::Undefined => out.push_str("Undefined"),
         ValueKind::None => out.push_str("None"),
@@ -29,6 +29,7 @@ fn repr(value: &Value, out: &mut String, depth: usize) -> Result<(), Error> {
         ValueKind::Seq => {
             let (open, close) = if value.is_tuple() { ('(', ')') } else { ('[', ']') };
             out.push(open);
+            check_len(value)?;
             let mut len = 0;
             for (i, item) in value.try_iter()?.enumerate() {
                 if i > 0 {
@@ -57,6 +58,25 @@ fn repr(value: &Value, out: &mut String, depth: usize) -> Result<(), Error> {
         _ => {
             let _ = write!(out, "{value}");
         }
+    }
+    Ok(())
+}
+
+/// Bounds what is written: shared values can be far larger written out than in memory.
+fn check(out: &str, depth: usize) -> Result<(), Error> {
+    if depth > MAX_DEPTH {
+        return Err(Error::new(ErrorKind::InvalidOperation, "value is nested too deeply"));
+    }
+    if out.len() > MAX_STRING {
+        return Err(Error::new(ErrorKind::InvalidOperation, "the string becomes too long"));
+    }
+    Ok(())
+}
+
+/// A list added to itself again and again is short in memory and endless to walk.
+fn check_len(list: &Value) -> Result<(), Error> {
+    if list.len().is_some_and(|len| len > MAX_ITEMS) {
+        return Err(Error::new(ErrorKind::InvalidOperation, "the list is too long"));
     }
     Ok(())
 }
@@ -140,9 +160,7 @@ fn write_json(
     depth: usize,
     out: &mut String,
 ) -> Result<(), Error> {
-    if depth > MAX_DEPTH {
-        return Err(Error::new(ErrorKind::InvalidOperation, "value is nested too deeply"));
-    }
+    check(out, depth)?;
     let (between, colon) = match &style.separators {
         Some((between, colon)) => (between.as_str(), colon.as_str()),
         None if style.indent.is_some() => (",", ": "),
@@ -154,6 +172,7 @@ fn write_json(
         ValueKind::Number => out.push_str(&number(value, "NaN", "Infinity")),
         ValueKind::String => json_str(value.as_str().unwrap_or_default(), style, out),
         ValueKind::Seq => {
+            check_len(value)?;
             let mut items = value.try_iter()?.peekable();
             if items.peek().is_none() {
                 out.push_str("[]");
@@ -247,3 +266,5 @@ fn json_str(text: &str, style: &JsonStyle, out: &mut String) {
 
 /// Deeper than any conversation, shallower than any stack.
 const MAX_DEPTH: usize = 200;
+/// The longest list that is kept or written.
+pub(super) const MAX_ITEMS: usize = 1 << 18;

@@ -6,7 +6,8 @@ use std::borrow::Cow;
 ///
 /// - every line end is `\n`, as Jinja reads them;
 /// - `{% generation %}` blocks, which transformers adds to the language, become filter blocks;
-/// - what a `for` loops over goes through [`EACH`], which refuses `None`.
+/// - what a `for` loops over goes through [`EACH`], which refuses `None`;
+/// - what a `set` keeps goes through [`KEPT`], which refuses lists grown out of all proportion.
 pub(super) fn rewrite(template: &str) -> String {
     let template = newlines(template);
     let mut out = String::with_capacity(template.len() + 64);
@@ -37,6 +38,15 @@ pub(super) fn rewrite(template: &str) -> String {
                         &tag[..tag.len() - tag.trim_start_matches(['{', '%', '-', '+']).len()],
                     );
                     out.push_str(&format!(" for {before} ({looped})|{EACH} {after} "));
+                    out.push_str(tag[clause..].trim_start());
+                }
+                None => out.push_str(tag),
+            },
+            Some(("set", clause)) => match assignment(clause) {
+                Some((target, value)) => {
+                    let clause = tag.find(clause).map_or(tag.len(), |at| at + clause.len());
+                    out.push_str(&tag[..opening(tag)]);
+                    out.push_str(&format!(" set {target} = ({value})|{KEPT} "));
                     out.push_str(tag[clause..].trim_start());
                 }
                 None => out.push_str(tag),
@@ -76,6 +86,19 @@ fn statement(tag: &str) -> Option<(&str, &str)> {
     let inner = inner.strip_suffix(['-', '+']).unwrap_or(inner).trim();
     let end = inner.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(inner.len());
     Some((&inner[..end], inner[end..].trim()))
+}
+
+/// The length of `{%-`.
+fn opening(tag: &str) -> usize {
+    tag.len() - tag.trim_start_matches(['{', '%', '-', '+']).len()
+}
+
+/// Splits `x = value`; a block assignment has no value.
+fn assignment(clause: &str) -> Option<(&str, &str)> {
+    let (target, value) = clause.split_once('=')?;
+    let is_target = |c: char| c.is_alphanumeric() || matches!(c, '_' | '.' | ',' | ' ' | '(' | ')');
+    let fits = !value.starts_with('=') && !value.trim().is_empty() && target.chars().all(is_target);
+    fits.then(|| (target.trim(), value.trim()))
 }
 
 /// Splits `x in items if x recursive` into `x in`, `items` and `if x recursive`.
@@ -176,3 +199,4 @@ fn raw_end(text: &str) -> Option<&str> {
 
 pub(super) const GENERATION: &str = "__generation";
 pub(super) const EACH: &str = "__each";
+pub(super) const KEPT: &str = "__kept";

@@ -7,7 +7,7 @@ use std::{
 
 use serde_json::{Map, Value};
 
-use super::{environment::Program, source::newlines, template_error};
+use super::{bounded, environment::Program, source::newlines};
 use crate::{
     Error, TokenizerFiles,
     bundle::{CHAT_TEMPLATE, CONFIG, template_name},
@@ -105,7 +105,10 @@ impl ChatTemplates {
         if let Some(program) = lock().get(template) {
             return Ok(Arc::clone(program));
         }
-        let program = Arc::new(Program::compile(template).map_err(template_error)?);
+        if template.len() > MAX_LEN {
+            return Err(Error::template(format!("longer than {} KiB", MAX_LEN >> 10)));
+        }
+        let program = Arc::new(bounded(|| Program::compile(template))?);
         let mut programs = lock();
         if programs.len() >= MAX_PROGRAMS {
             programs.clear();
@@ -114,6 +117,9 @@ impl ChatTemplates {
         Ok(program)
     }
 }
+
+/// Four times the longest published template.
+pub(super) const MAX_LEN: usize = 256 << 10;
 
 /// Templates given with a call could be all different.
 const MAX_PROGRAMS: usize = 64;

@@ -27,9 +27,9 @@ pub(super) fn strftime_now(format: &str) -> Result<String, Error> {
 
 /// `%d`, `%-d`: a percent sign, an optional flag, a letter.
 fn specifier(text: &str) -> &str {
-    let mut chars = text.char_indices().skip(1);
+    let chars = text.char_indices().skip(1);
     let mut end = text.len();
-    while let Some((at, c)) = chars.next() {
+    for (at, c) in chars {
         if !matches!(c, '-' | '_' | '0' | '^' | '#') {
             end = at + c.len_utf8();
             break;
