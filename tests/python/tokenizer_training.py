@@ -13,7 +13,7 @@ from tokenizer_texts import texts
 
 CASES = {
     "plain": {"eos": "<|endoftext|>"},
-    "roles": {"bos": "<s>", "eos": "</s>", "pad": "<pad>", "unk": "<unk>"},
+    "roles": {"bos": "<s>", "eos": "</s>", "unk": "<unk>", "pad": "<pad>"},
     "one-for-all": {"bos": "<|e|>", "eos": "<|e|>", "pad": "<|e|>", "unk": "<|e|>"},
 }
 

@@ -1,0 +1,202 @@
+//! Tokenizer files from someone who means harm: each is an error, or harmless.
+
+use std::{
+    fs::{self, File},
+    path::Path,
+    time::{Duration, Instant},
+};
+
+use pretrained_tokenizer::{AutoTokenizer, TokenizerFiles};
+use serde_json::{Value, json};
+
+#[test]
+fn merges_that_overrun_the_longest_token() {
+    // huggingface/tokenizers#2094: this one panicked.
+    let model = json!({"type": "BPE", "vocab": {"a": 0, "b": 1}, "merges": [["a", "b"]]});
+    refused(model, "merging \"a\" and \"b\" makes no token");
+    let model = json!({"type": "BPE", "continuing_subword_prefix": "####",
+                       "vocab": {"a": 0, "b": 1, "ab": 2}, "merges": [["a", "b"]]});
+    refused(model, "makes no token");
+    // A prefix that ends inside a character.
+    let model = json!({"type": "BPE", "continuing_subword_prefix": "#",
+                       "vocab": {"a": 0, "ä": 1, "aä": 2}, "merges": [["a", "ä"]]});
+    refused(model, "makes no token");
+    let model = json!({"type": "BPE", "vocab": {"a": 0, "abc": 1}, "merges": [["a", "b"]]});
+    refused(model, "out of vocabulary");
+    refused(json!({"type": "BPE", "vocab": {"a": 0}, "merges": ["a"]}), "not a pair");
+    refused(json!({"type": "BPE", "vocab": {"a": 0}}), "merges are missing");
+}
+
+#[test]
+fn a_vocabulary_of_a_gigabyte_is_not_read() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let file = File::create(dir.path().join("tokenizer.json")).expect("created");
+    file.set_len(1 << 30).expect("a sparse file");
+    let start = Instant::now();
+    let error = AutoTokenizer::from_pretrained(dir.path()).expect_err("too large").to_string();
+    assert!(error.contains("tokenizer.json: larger than 256 MiB"), "{error}");
+    assert!(start.elapsed() < Duration::from_secs(1));
+}
+
+#[test]
+fn a_catastrophic_regex_gives_up() {
+    for regex in [r"(a+)+$", r"(a|aa)+$", r"(a|a)*b", r"(.*)*x(.*)*y", r"(?:a?){60}a{60}"] {
+        let tokenizer = load(json!({
+            "pre_tokenizer": {"type": "Split", "pattern": {"Regex": regex}, "behavior": "Isolated", "invert": false},
+            "model": {"type": "BPE", "vocab": {"a": 0, "!": 1}, "merges": []},
+        }));
+        let Ok(tokenizer) = tokenizer else { continue };
+        let start = Instant::now();
+        if let Err(error) = tokenizer.encode(&("a".repeat(60) + "!"), false) {
+            assert!(error.to_string().starts_with("cannot tokenize: "), "{error}");
+        }
+        assert!(start.elapsed() < Duration::from_secs(20), "{regex}: {:?}", start.elapsed());
+    }
+}
+
+#[test]
+fn an_id_that_two_tokens_share() {
+    let shared = json!({"a": 0, "b": 0});
+    refused(json!({"type": "BPE", "vocab": shared, "merges": []}), "id 0 belongs to");
+    refused(json!({"type": "WordPiece", "unk_token": "a", "vocab": shared}), "id 0 belongs to");
+    refused(json!({"type": "WordLevel", "unk_token": "a", "vocab": shared}), "id 0 belongs to");
+}
+
+#[test]
+fn gaps_between_ids_are_harmless_and_absurd_ids_refused() {
+    let gaps = json!({"a": 5, "b": 1_000_000});
+    let tokenizer =
+        load(json!({"model": {"type": "BPE", "vocab": gaps, "merges": []}})).expect("opened");
+    assert_eq!(tokenizer.encode("ab", false).expect("encoded"), [5, 1_000_000]);
+    assert_eq!(tokenizer.decode(&[0, 5, 7, u32::MAX], false).expect("decoded"), "a");
+    refused(
+        json!({"type": "BPE", "vocab": {"a": u32::MAX}, "merges": []}),
+        "larger than any vocabulary",
+    );
+    refused(json!({"type": "BPE", "vocab": {"a": u64::MAX}, "merges": []}), "invalid value");
+    refused(json!({"type": "BPE", "vocab": {"a": -1}, "merges": []}), "invalid value");
+    refused(json!({"type": "BPE", "vocab": {"a": 0.5}, "merges": []}), "invalid type");
+}
+
+#[test]
+fn nonsense_is_named() {
+    for (json, expected) in [
+        ("", "tokenizer.json: EOF"),
+        ("[]", "tokenizer.json: "),
+        ("{}", "missing field `model`"),
+        ("{\"model\": 1}", "tokenizer.json: "),
+        ("{\"model\": {\"type\": \"Magic\", \"vocab\": {}}}", "type \"Magic\" is not known"),
+        (
+            "{\"model\": {\"type\": \"BPE\", \"vocab\": [[\"a\", 1.0]], \"merges\": []}}",
+            "vocabulary of another",
+        ),
+        (
+            "{\"version\": \"9\", \"model\": {\"type\": \"BPE\", \"vocab\": {}, \"merges\": []}}",
+            "version \"9\"",
+        ),
+        (
+            "{\"normalizer\": {\"type\": \"?\"}, \"model\": {\"type\": \"BPE\", \"vocab\": {}, \"merges\": []}}",
+            "normalizer: ",
+        ),
+        (
+            "{\"pre_tokenizer\": {\"type\": \"Split\", \"pattern\": {\"Regex\": \"(\"}, \"behavior\": \"Isolated\", \"invert\": false}, \"model\": {\"type\": \"BPE\", \"vocab\": {}, \"merges\": []}}",
+            "pre_tokenizer: ",
+        ),
+        (
+            "{\"added_tokens\": [{\"id\": 1}], \"model\": {\"type\": \"BPE\", \"vocab\": {}, \"merges\": []}}",
+            "tokenizer.json: ",
+        ),
+        (
+            "{\"model\": {\"type\": \"Unigram\", \"unk_id\": 7, \"vocab\": [[\"a\", 1.0]]}}",
+            "model: ",
+        ),
+        ("{\"model\": {\"type\": \"Unigram\", \"unk_id\": 0, \"vocab\": []}}", "model: "),
+        (
+            "{\"post_processor\": {\"type\": \"TemplateProcessing\", \"single\": [{\"SpecialToken\": {\"id\": \"x\", \"type_id\": 0}}], \"pair\": [], \"special_tokens\": {}}, \"model\": {\"type\": \"BPE\", \"vocab\": {}, \"merges\": []}}",
+            "tokenizer.json: ",
+        ),
+    ] {
+        let files = TokenizerFiles::from_parts([("tokenizer.json", json.as_bytes().to_vec())]);
+        match AutoTokenizer::from_files(files.expect("files")) {
+            Err(error) => {
+                let error = error.to_string();
+                assert!(error.contains(expected) && !error.contains('\n'), "{json}: {error}");
+            }
+            // What the crate only notices when it is used must not take the process down.
+            Ok(tokenizer) => {
+                let _ = tokenizer.encode("a", true);
+            }
+        }
+    }
+    let deep = "[".repeat(100_000);
+    let files = TokenizerFiles::from_parts([(
+        "tokenizer.json",
+        format!("{{\"model\": {deep}").into_bytes(),
+    )]);
+    AutoTokenizer::from_files(files.expect("files")).expect_err("too deep");
+}
+
+#[test]
+fn other_files_that_lie() {
+    let model = r#"{"model":{"type":"BPE","vocab":{"a":0},"merges":[]}}"#;
+    for (name, bytes) in [
+        ("tokenizer_config.json", &b"[]"[..]),
+        ("tokenizer_config.json", b"{\"padding_side\": \"up\"}"),
+        ("tokenizer_config.json", b"{\"added_tokens_decoder\": {\"x\": {\"content\": \"y\"}}}"),
+        ("tokenizer_config.json", b"{\"added_tokens_decoder\": {\"1\": {}}}"),
+        ("tokenizer_config.json", b"{\"bos_token\": 7}"),
+        ("tokenizer_config.json", b"{\"chat_template\": 7}"),
+        ("tokenizer_config.json", b"\xff"),
+        ("special_tokens_map.json", b"7"),
+        ("added_tokens.json", b"{\"a\": \"b\"}"),
+        ("chat_template.jinja", b"\xff"),
+    ] {
+        let files = TokenizerFiles::from_parts([
+            ("tokenizer.json", model.as_bytes().to_vec()),
+            (name, bytes.to_vec()),
+        ]);
+        let error = AutoTokenizer::from_files(files.expect("files")).expect_err(name).to_string();
+        assert!(error.starts_with(name), "{error}");
+    }
+}
+
+#[test]
+fn sentencepiece_models_that_are_broken() {
+    let dir = tempfile::tempdir().expect("a directory");
+    fs::write(dir.path().join("config.json"), r#"{"model_type": "llama"}"#).expect("written");
+    for bytes in [
+        &b""[..],
+        b"\x0a",
+        b"\x0a\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01",
+        b"\x0a\x03\x0a\x01\xff",
+        b"\x0a\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80",
+        b"\x0f",
+        b"\x12\x02\x18\x07",
+        b"\x0a\x03\x0a\x01a\x12\x0b\xc0\x02\xff\xff\xff\xff\xff\xff\xff\xff\xff",
+        b"\x0a\x03\x0a\x01a\x1a\x06\x12\x04\xff\xff\xff\xff",
+    ] {
+        fs::write(dir.path().join("tokenizer.model"), bytes).expect("written");
+        let error = AutoTokenizer::from_pretrained(dir.path()).expect_err("broken").to_string();
+        assert!(error.contains("tokenizer.model: "), "{error}");
+    }
+}
+
+#[test]
+fn what_is_no_file_is_not_waited_for() {
+    let dir = tempfile::tempdir().expect("a directory");
+    fs::create_dir(dir.path().join("tokenizer.json")).expect("created");
+    let error = AutoTokenizer::from_pretrained(dir.path()).expect_err("no file").to_string();
+    assert!(error.ends_with("tokenizer.json: not a regular file"), "{error}");
+}
+
+fn refused(model: Value, expected: &str) {
+    let error = load(json!({ "model": model })).expect_err("hostile").to_string();
+    assert!(error.starts_with("tokenizer.json: "), "{error}");
+    assert!(error.contains(expected) && !error.contains('\n'), "{error}");
+}
+
+fn load(document: Value) -> Result<AutoTokenizer, pretrained_tokenizer::Error> {
+    let dir = tempfile::tempdir().expect("a directory");
+    fs::write(dir.path().join("tokenizer.json"), document.to_string()).expect("written");
+    AutoTokenizer::from_files(TokenizerFiles::read(Path::new(dir.path())).expect("read"))
+}
