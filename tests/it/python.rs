@@ -3,7 +3,7 @@
 use std::env;
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
-use std::process::{ChildStdin, ChildStdout, Command, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 use serde_json::{Value, json};
@@ -42,6 +42,8 @@ pub(crate) fn root() -> &'static Path {
 /// One process for all the tests: starting transformers takes longer than most of them. It ends when its stdin does,
 /// which is when this process ends.
 struct Server {
+    /// Ends by itself; kept, not waited for.
+    _process: Child,
     requests: ChildStdin,
     answers: BufReader<ChildStdout>,
 }
@@ -60,7 +62,7 @@ impl Server {
             .expect("Python starts");
         let requests = child.stdin.take().expect("stdin is piped");
         let answers = BufReader::new(child.stdout.take().expect("stdout is piped"));
-        Server { requests, answers }
+        Server { _process: child, requests, answers }
     }
 
     fn ask(&mut self, request: &Value) -> Value {
