@@ -106,7 +106,8 @@ impl AutoTokenizer {
             variables.push((environment::MARKER, Variable::from_object(marker)));
         }
         let program = self.chat_templates().program(&template)?;
-        let rendered = bounded(|| program.render(Variable::from_pairs(variables)))?;
+        let render = || program.render(Variable::from_pairs(variables));
+        let rendered = if nests(&template) { bounded(render) } else { caught(render) }?;
         Ok(mask::unmark(context.finish(rendered)?, marker))
     }
 }
@@ -114,9 +115,17 @@ impl AutoTokenizer {
 /// Runs minijinja where neither a panic nor deep nesting can take the process down. Programs and
 /// values nest as deep as fuel and [`templates::MAX_LEN`] allow, and are freed by recursion.
 fn bounded<T>(f: impl FnOnce() -> Result<T, minijinja::Error>) -> Result<T, Error> {
-    guarded(|| stacker::grow(STACK, f))
-        .map_err(|reason| Error::Template { reason })?
-        .map_err(template_error)
+    caught(|| stacker::grow(STACK, f))
+}
+
+fn caught<T>(f: impl FnOnce() -> Result<T, minijinja::Error>) -> Result<T, Error> {
+    guarded(f).map_err(Error::template)?.map_err(template_error)
+}
+
+/// Whether a template could nest values deeply: in a loop only a namespace carries a value from
+/// one round to the next, and without one each level takes a few bytes of template.
+fn nests(template: &str) -> bool {
+    template.contains("namespace") || template.len() > SHORT
 }
 
 fn template_error(error: minijinja::Error) -> Error {
@@ -135,3 +144,4 @@ fn template_error(error: minijinja::Error) -> Error {
 
 /// Reserved, not used, unless a template is hostile.
 const STACK: usize = 256 << 20;
+const SHORT: usize = 16 << 10;

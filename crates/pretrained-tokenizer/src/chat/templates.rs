@@ -1,7 +1,8 @@
 //! Where a tokenizer's chat templates are, and which one a call means.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    borrow::Cow,
+    collections::BTreeMap,
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -19,7 +20,7 @@ pub(crate) struct ChatTemplates {
     /// A single template without a name is `Err`.
     named: BTreeMap<String, String>,
     single: Option<String>,
-    programs: Mutex<HashMap<String, Arc<Program>>>,
+    programs: Mutex<Vec<(String, Arc<Program>)>>,
 }
 
 impl ChatTemplates {
@@ -76,18 +77,22 @@ impl ChatTemplates {
     }
 
     /// The template that `wanted` names or is, or the one for a call with or without tools.
-    pub(super) fn select(&self, wanted: Option<&str>, tools: bool) -> Result<String, Error> {
+    pub(super) fn select<'a>(
+        &'a self,
+        wanted: Option<&'a str>,
+        tools: bool,
+    ) -> Result<Cow<'a, str>, Error> {
         if let Some(wanted) = wanted {
-            return Ok(self.named.get(wanted).map_or(wanted, String::as_str).to_owned());
+            return Ok(Cow::Borrowed(self.named.get(wanted).map_or(wanted, String::as_str)));
         }
         if let Some(single) = &self.single {
-            return Ok(single.clone());
+            return Ok(Cow::Borrowed(single));
         }
         if let Some(template) = self.named.get("tool_use").filter(|_| tools) {
-            return Ok(template.clone());
+            return Ok(Cow::Borrowed(template));
         }
         if let Some(template) = self.named.get("default") {
-            return Ok(template.clone());
+            return Ok(Cow::Borrowed(template));
         }
         if self.named.is_empty() {
             return Err(Error::template("the tokenizer has none; pass one"));
@@ -102,7 +107,8 @@ impl ChatTemplates {
     /// Compiles a template, once.
     pub(super) fn program(&self, template: &str) -> Result<Arc<Program>, Error> {
         let lock = || self.programs.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(program) = lock().get(template) {
+        // Few templates, and comparing them is faster than hashing one.
+        if let Some((_, program)) = lock().iter().find(|(text, _)| text == template) {
             return Ok(Arc::clone(program));
         }
         if template.len() > MAX_LEN {
@@ -113,7 +119,7 @@ impl ChatTemplates {
         if programs.len() >= MAX_PROGRAMS {
             programs.clear();
         }
-        programs.insert(template.to_owned(), Arc::clone(&program));
+        programs.push((template.to_owned(), Arc::clone(&program)));
         Ok(program)
     }
 }
