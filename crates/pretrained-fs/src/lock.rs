@@ -20,7 +20,7 @@ use crate::{Error, absolute, parent, seam, staging};
 pub struct Lock {
     path: PathBuf,
     /// Held open for its lock.
-    _file: File,
+    file: File,
 }
 
 /// Who holds a lock.
@@ -67,7 +67,7 @@ impl Lock {
                 Ok(true) => {
                     seam::truncate(&file, &path)?;
                     write_owner(&file, &path)?;
-                    return Ok(Lock { path, _file: file });
+                    return Ok(Lock { path, file });
                 }
                 Ok(false) => {
                     let owner = read_owner(&file, &path);
@@ -98,7 +98,7 @@ impl Lock {
             match seam::create_file(&path) {
                 Ok(file) => {
                     write_owner(&file, &path)?;
-                    return Ok(Lock { path, _file: file });
+                    return Ok(Lock { path, file });
                 }
                 Err(e) if e.kind() != io::ErrorKind::AlreadyExists => return Err(e.into()),
                 Err(_) => (),
@@ -124,6 +124,9 @@ impl Drop for Lock {
     fn drop(&mut self) {
         // While it is still locked, so that nobody else's is removed. What stays is no obstacle.
         let _ = seam::remove_file(&self.path);
+        // Closing the file would do, but for a child that another thread is just forking: it has
+        // the descriptor, and with it the lock, until it executes its program.
+        let _ = rustix::fs::flock(&self.file, FlockOperation::Unlock);
     }
 }
 

@@ -104,6 +104,9 @@ impl Drop for Staging {
             // The next writer sweeps what cannot be removed now.
             let _ = remove_entry(&self.path);
         }
+        // Not left to closing: a child that another thread is just forking has the descriptor too,
+        // and would pass for a living writer until it executes its program.
+        let _ = rustix::fs::flock(&self.file, FlockOperation::Unlock);
     }
 }
 
