@@ -85,11 +85,14 @@ fn kill_after(instant: Duration, command: &mut Command) {
     child.wait().expect("a killed process can be waited for");
 }
 
-/// Every file of a run and of its checkpoints, by its path.
+/// Every file of a run and of its checkpoints, by its path, but for the two that tell how long things took.
 fn everything(run: &Path) -> BTreeMap<String, Vec<u8>> {
     let mut files = BTreeMap::new();
     for entry in fs::read_dir(run).expect("the run is there").flatten() {
         let name = entry.file_name().to_string_lossy().into_owned();
+        if ["metrics.jsonl", "report.html"].contains(&name.as_str()) {
+            continue;
+        }
         if !entry.path().is_dir() {
             files.insert(name, fs::read(entry.path()).expect("a file of the run"));
             continue;

@@ -35,7 +35,7 @@ fn commands_run_as_they_stand() {
     }
 }
 
-/// What the commands speak of: a small model under that name, its pickled weights, and enough text for 500 steps.
+/// What the commands speak of: a small model under that name, its pickled weights, and some text.
 fn prepare(dir: &Path) {
     let model = dir.join("llama-3.2-1b");
     python::call(
@@ -47,7 +47,7 @@ fn prepare(dir: &Path) {
         json!({"model": model, "out": dir.join("pytorch_model.bin")}),
     );
     let line = "The quick brown fox jumps over the lazy dog, and the model learns it by heart.\n";
-    fs::write(dir.join("notes.txt"), line.repeat(6000)).expect("the text is written");
+    fs::write(dir.join("notes.txt"), line.repeat(2000)).expect("the text is written");
 }
 
 /// The lines of the fenced blocks marked `sh`, without comments and empty lines.

@@ -1,6 +1,7 @@
 //! Where a model runs.
 
-use pretrained::torch::Device;
+use anyhow::bail;
+use pretrained::torch::{Device, cuda_is_available};
 
 /// The option `--device`.
 #[derive(Debug, clap::Args)]
@@ -11,7 +12,15 @@ pub(crate) struct Options {
 }
 
 impl Options {
-    pub(crate) fn get(&self) -> Device {
-        self.device.unwrap_or_else(Device::cuda_if_available)
+    pub(crate) fn get(&self) -> anyhow::Result<Device> {
+        match self.device {
+            Some(Device::Cuda(_)) if !cuda_is_available() => {
+                bail!(
+                    "--device cuda: libtorch finds no GPU that it can use; leave it out, or use cpu"
+                )
+            }
+            Some(device) => Ok(device),
+            None => Ok(Device::cuda_if_available()),
+        }
     }
 }

@@ -58,18 +58,20 @@ pub(crate) struct Args {
 pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
     let tokenizer = AutoTokenizer::from_pretrained(&args.model)?;
     let prompt = tokenizer.encode(&args.prompt, true)?;
-    let model = AutoModelForCausalLM::from_pretrained(&args.model, args.device.get())?;
+    let model = AutoModelForCausalLM::from_pretrained(&args.model, args.device.get()?)?;
     let options = options(&args, &model)?;
 
     let start = Instant::now();
     let mut ids = Vec::new();
+    // Before anything is printed: an option that cannot be taken is an error alone.
+    let generation = generate(&model, &prompt, &options)?;
     let mut text = tokenizer.decode_stream(!args.raw);
     let mut out = io::stdout().lock();
     if !args.raw && !args.json {
         write!(out, "{}", args.prompt)?;
         out.flush()?;
     }
-    for id in generate(&model, &prompt, &options)? {
+    for id in generation {
         let id = id?;
         ids.push(id);
         if let Some(piece) = text.push(id)?.filter(|_| !args.json) {

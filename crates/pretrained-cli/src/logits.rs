@@ -29,7 +29,7 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
     let rows = args.ids.split(';').map(parse_ids).collect::<anyhow::Result<Vec<_>>>()?;
-    let model = AutoModelForCausalLM::from_pretrained(&args.model, args.device.get())?;
+    let model = AutoModelForCausalLM::from_pretrained(&args.model, args.device.get()?)?;
     let logits = logits(&model, &rows)?;
 
     let spec =

@@ -8,7 +8,8 @@ use std::{
 use anyhow::{Context, bail};
 use pretrained::{
     Trainer,
-    artifact::AutoConfig,
+    artifact::{AutoConfig, CONFIG},
+    checkpoint::Checkpoints,
     config::Config,
     data::{Dataset, JsonlDataset, TextDataset},
     tokenizer::AutoTokenizer,
@@ -77,9 +78,7 @@ pub(crate) struct Args {
 pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
     let arguments = args.options.arguments(args.args.as_deref(), &args.output_dir)?;
     arguments.check()?;
-    if args.output_dir.exists() && !args.output_dir.is_dir() {
-        bail!("{} is a file, choose another --output-dir", args.output_dir.display());
-    }
+    check_output_dir(&args)?;
     let interrupt = Interrupt::install()?;
 
     let (config, tokenizer_dir) = match (&args.model, &args.config, &args.tokenizer) {
@@ -94,6 +93,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
     let train_dataset = dataset(&args.text, &args.data, &tokenizer, block_size)?
         .context("--text or --data says what to train on")?;
     let eval_dataset = dataset(&args.eval_text, &args.eval_data, &tokenizer, block_size)?;
+    check_fit(&args, &config, &tokenizer, block_size)?;
     let model = model(&args, config, arguments.seed, arguments.use_cpu)?;
     let resume = match &args.resume {
         None => Resume::No,
@@ -108,7 +108,6 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
         if interrupt.signal().is_some() { Action::SAVE_AND_STOP } else { Action::CONTINUE }
     })?;
     progress.finish();
-    drop(trainer);
 
     if let (Ended::Interrupted, Some(signal)) = (outcome.ended, interrupt.signal()) {
         output::note(format_args!(
@@ -119,8 +118,50 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
     }
     model.save_pretrained(&args.output_dir)?;
     tokenizer.save_pretrained(&args.output_dir)?;
+    // The trainer has the run's lock: until the model is there, nobody else writes.
+    drop(trainer);
     report(&outcome, &args.output_dir)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Refuses to begin where something would be lost, before anything is made there.
+fn check_output_dir(args: &Args) -> anyhow::Result<()> {
+    let (dir, shown) = (&args.output_dir, args.output_dir.display());
+    if dir.exists() && !dir.is_dir() {
+        bail!("{shown} is a file, choose another --output-dir");
+    }
+    if args.resume.is_some() && !dir.exists() {
+        bail!("{shown} does not exist, so there is nothing to resume: leave out --resume");
+    }
+    let has_checkpoints = dir.is_dir() && !Checkpoints::read(dir)?.list()?.is_empty();
+    if args.resume.is_none() && !has_checkpoints && dir.join(CONFIG).exists() {
+        bail!("{shown} holds a model that would be overwritten, choose another --output-dir");
+    }
+    Ok(())
+}
+
+/// Refuses what would fail in the first step.
+fn check_fit(
+    args: &Args,
+    config: &Config,
+    tokenizer: &AutoTokenizer,
+    block_size: usize,
+) -> anyhow::Result<()> {
+    let path = args.config.as_ref().or(args.model.as_ref()).expect("checked by clap").display();
+    let size = |name: &str| usize::try_from(config.get(name)?.as_i64()?).ok();
+    // A model that is there may have learned fewer tokens than its tokenizer has room for.
+    if let Some(vocab_size) = args.config.is_some().then(|| size("vocab_size")).flatten()
+        && vocab_size < tokenizer.vocab_size()
+    {
+        let n_tokens = tokenizer.vocab_size();
+        bail!("{path}: vocab_size is {vocab_size} and the tokenizer has {n_tokens} tokens");
+    }
+    if let Some(positions) = size("n_positions")
+        && positions < block_size
+    {
+        bail!("{path}: the model has {positions} positions, --block-size is {block_size}");
+    }
+    Ok(())
 }
 
 /// The model to train, on the device it is trained on.
@@ -130,7 +171,7 @@ fn model(
     seed: u64,
     use_cpu: bool,
 ) -> anyhow::Result<AutoModelForCausalLM> {
-    let device = if use_cpu { pretrained::torch::Device::Cpu } else { args.device.get() };
+    let device = if use_cpu { pretrained::torch::Device::Cpu } else { args.device.get()? };
     let dtype = match args.dtype.as_str() {
         "float32" => Some(Kind::Float),
         "bfloat16" => Some(Kind::BFloat16),
@@ -150,7 +191,9 @@ fn model(
 
 fn read_config(path: &Path) -> anyhow::Result<Config> {
     let json = std::fs::read_to_string(path).with_context(|| format!("read {}", path.display()))?;
-    Config::parse(&json).with_context(|| path.display().to_string())
+    let config = Config::parse(&json).with_context(|| path.display().to_string())?;
+    config.architecture().with_context(|| path.display().to_string())?;
+    Ok(config)
 }
 
 fn dataset(

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::Context;
 use clap::{Arg, ArgAction, ArgMatches, Command, parser::ValueSource};
-use pretrained::train::{FIELDS, TrainingArguments};
+use pretrained::train::{FIELDS, TrainingArguments, other_names};
 
 /// The training arguments given on the command line, by name.
 ///
@@ -46,11 +46,11 @@ impl clap::FromArgMatches for TrainingOptions {
     }
 
     fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
-        for field in fields() {
-            if matches.value_source(field.name) == Some(ValueSource::CommandLine)
-                && let Some(value) = matches.get_one::<String>(field.name)
+        for name in fields().map(|it| it.name).chain(others()) {
+            if matches.value_source(name) == Some(ValueSource::CommandLine)
+                && let Some(value) = matches.get_one::<String>(name)
             {
-                self.given.push((field.name, value.clone()));
+                self.given.push((name, value.clone()));
             }
         }
         Ok(())
@@ -59,6 +59,11 @@ impl clap::FromArgMatches for TrainingOptions {
 
 impl clap::Args for TrainingOptions {
     fn augment_args(command: Command) -> Command {
+        // Those that do nothing are not shown, and say why when they are given.
+        let command = others().fold(command, |command, name| {
+            let arg = Arg::new(name).long(name.replace('_', "-")).alias(name).hide(true);
+            command.arg(arg.num_args(0..=1).default_missing_value("true"))
+        });
         fields().fold(command, |command, field| {
             let mut arg = Arg::new(field.name)
                 .long(field.name.replace('_', "-"))
@@ -84,6 +89,11 @@ impl clap::Args for TrainingOptions {
 /// All but the one that has an option of its own.
 fn fields() -> impl Iterator<Item = &'static pretrained::train::FieldInfo> {
     FIELDS.iter().filter(|it| !OWN_OPTIONS.contains(&it.name))
+}
+
+/// Names that Hugging Face's scripts may give and that change nothing here, or are refused.
+fn others() -> impl Iterator<Item = &'static str> {
+    other_names().filter(|it| !OWN_OPTIONS.contains(it))
 }
 
 /// Options that `train` spells itself.

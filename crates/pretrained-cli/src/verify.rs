@@ -7,6 +7,7 @@ use anyhow::Result;
 use pretrained::{
     artifact::{self, CONFIG, NonFinite, Verification, VerifyOptions},
     checkpoint::{self, Checkpoints, MANIFEST, Report},
+    torch::{self, AutoModelForCausalLM, Device},
     train::TrainerState,
 };
 use serde_json::{Value, json};
@@ -84,7 +85,20 @@ fn verify(path: &Path, options: &VerifyOptions) -> Result<Verified> {
     let damage = content.iter().flat_map(|it| &it.damage);
     let mut problems: Vec<String> = damage.map(|it| format!("{}: {it}", path.display())).collect();
     problems.extend(structure.problems.iter().cloned());
+    if problems.is_empty() && path.join(CONFIG).exists() && options.variant.is_none() {
+        problems.extend(misfit(path));
+    }
     Ok(Verified { structure, content, problems })
+}
+
+/// Why the weights are not those of the network that the configuration describes. Nothing is read
+/// for it: on the CPU weights stay in their files until they are used.
+fn misfit(path: &Path) -> Option<String> {
+    let error = AutoModelForCausalLM::from_pretrained(path, Device::Cpu).err()?;
+    if matches!(error, torch::Error::NoCausalLm(_)) {
+        return None;
+    }
+    Some(format!("{:#}", anyhow::Error::new(error)))
 }
 
 impl Verified {

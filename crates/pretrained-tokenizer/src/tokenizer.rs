@@ -29,6 +29,8 @@ impl AutoTokenizer {
         let dir = dir.as_ref();
         let files = TokenizerFiles::read(dir)?;
         if files.is_empty() {
+            // A directory that is not there is another mistake than one without a tokenizer.
+            std::fs::metadata(dir).map_err(|e| pretrained_fs::Error::new("open", dir, e))?;
             return Err(Error::Missing { dir: dir.to_owned() });
         }
         let config = bundle::read_model_config(dir)?;

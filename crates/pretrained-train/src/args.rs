@@ -14,7 +14,7 @@ use self::field::{Bool, Count, Float, Int, Maybe, Name, Object, Spelling, Text, 
 
 pub use self::{
     field::{CountTokens, IntervalStrategy, Optimizer, Sampling, SaveStrategy, SchedulerType},
-    known::FIELDS,
+    known::{FIELDS, other_names},
 };
 
 /// One argument: what a command line needs to offer it as an option.

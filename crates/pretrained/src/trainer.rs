@@ -98,10 +98,20 @@ impl<'a> Trainer<'a> {
             ("device", format!("{:?}", self.model.device())),
             ("world_size", "1".to_owned()),
         ];
+        let mut identity = BTreeMap::from(identity.map(|(name, value)| (name.to_owned(), value)));
+        for (key, value) in self.model.config().document().iter() {
+            if !NOT_THE_NETWORK.contains(&key) {
+                identity.insert(format!("config.{key}"), value.to_string());
+            }
+        }
         Dims {
             examples: self.train_dataset.len(),
             eval_examples: self.eval_dataset.as_deref().map(Dataset::len),
-            identity: BTreeMap::from(identity.map(|(name, value)| (name.to_owned(), value))),
+            identity,
         }
     }
 }
+
+/// Keys of a configuration that say nothing of what the network computes.
+const NOT_THE_NETWORK: [&str; 5] =
+    ["architectures", "dtype", "torch_dtype", "transformers_version", "use_cache"];

@@ -17,12 +17,19 @@ pub(crate) fn to_json(object: &Object, dialect: Dialect) -> String {
     writer.out
 }
 
+/// As JSON on one line.
+impl std::fmt::Display for Value {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mut writer = Writer { out: String::new(), dialect: Dialect::Plain };
+        writer.value(self, 0);
+        let line: Vec<&str> = writer.out.lines().map(str::trim).collect();
+        f.write_str(&line.join(" "))
+    }
+}
+
 /// A value in one line, for messages.
 pub(crate) fn to_line(value: &Value) -> String {
-    let mut writer = Writer { out: String::new(), dialect: Dialect::Plain };
-    writer.value(value, 0);
-    let line: Vec<&str> = writer.out.lines().map(str::trim).collect();
-    let line = line.join(" ");
+    let line = value.to_string();
     match line.char_indices().nth(60) {
         Some((cut, _)) => format!("{}...", &line[..cut]),
         None => line,

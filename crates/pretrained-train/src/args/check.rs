@@ -12,6 +12,7 @@ impl TrainingArguments {
             _ => IntervalStrategy::No,
         };
         args.check_steps("save_steps", save, Some(args.save_steps))?;
+        args.check_reports()?;
         args.check_best()?;
 
         let no_eval = args.eval_strategy == IntervalStrategy::No;
@@ -94,6 +95,22 @@ impl TrainingArguments {
             return conflict(name, &format!("must be an integer when above 1, it is {steps}"));
         }
         Ok(())
+    }
+
+    /// A watcher that is asked for and does not exist would be missed only after the run.
+    fn check_reports(&self) -> Result<(), ArgumentError> {
+        match self
+            .report_to
+            .iter()
+            .find(|it| !["all", "none", "tensorboard"].contains(&it.as_str()))
+        {
+            Some(it) => Err(ArgumentError::Unsupported {
+                name: "report_to".to_owned(),
+                value: it.clone(),
+                way_out: "use tensorboard, all or none".to_owned(),
+            }),
+            None => Ok(()),
+        }
     }
 
     /// What `save_strategy = best` and `load_best_model_at_end` ask of the other arguments.

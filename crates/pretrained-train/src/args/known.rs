@@ -3,6 +3,16 @@ use super::{FieldInfo, SUPPORTED};
 /// Every argument of [`TrainingArguments`](super::TrainingArguments) that does something.
 pub const FIELDS: &[FieldInfo] = SUPPORTED;
 
+/// The names of arguments that transformers has or had and that do nothing here: what is refused,
+/// what makes no difference with one process and one device, and what is understood as another.
+/// [`set`](super::TrainingArguments::set) says which, and why.
+pub fn other_names() -> impl Iterator<Item = &'static str> {
+    let known = HUGGING_FACE.iter().map(|it| it.0);
+    let removed = REMOVED.iter().map(|it| it.0);
+    let removed = removed.filter(|name| HUGGING_FACE.iter().all(|it| it.0 != *name));
+    known.chain(removed).filter(|name| FIELDS.iter().all(|it| it.name != *name))
+}
+
 /// What becomes of an argument of transformers' `TrainingArguments`.
 pub(crate) enum Fate {
     /// A field of the struct.
