@@ -90,10 +90,11 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
     };
     let tokenizer = AutoTokenizer::from_pretrained(tokenizer_dir)?;
     let block_size = args.block_size.unwrap_or_else(|| default_block_size(&config));
+    // Before the text is tokenized, which may take minutes.
+    check_fit(&args, &config, &tokenizer, block_size)?;
     let train_dataset = dataset(&args.text, &args.data, &tokenizer, block_size)?
         .context("--text or --data says what to train on")?;
     let eval_dataset = dataset(&args.eval_text, &args.eval_data, &tokenizer, block_size)?;
-    check_fit(&args, &config, &tokenizer, block_size)?;
     let model = model(&args, config, arguments.seed, arguments.use_cpu)?;
     let resume = match &args.resume {
         None => Resume::No,
