@@ -17,11 +17,10 @@ pub fn shard_name(stem: &str, extension: &str, number: usize, count: usize) -> S
 }
 
 pub(crate) fn check_tensor_name(name: &str) -> Result<(), FormatError> {
-    let plain = |it: u8| it.is_ascii_alphanumeric() || matches!(it, b'_' | b'-');
     // Nearly every name is made of these, and a file has thousands.
-    if (1..=MAX_TENSOR_NAME).contains(&name.len())
-        && name.split('.').all(|it| !it.is_empty() && it.bytes().all(plain))
-    {
+    let is_plain =
+        name.bytes().all(|it| it.is_ascii_alphanumeric() || matches!(it, b'.' | b'_' | b'-'));
+    if is_plain && !name.starts_with('.') && (1..=MAX_TENSOR_NAME).contains(&name.len()) {
         return Ok(());
     }
     let reason = if name.is_empty() {

@@ -8,9 +8,11 @@ use crate::{
     Dtype, FormatError, Metadata,
     header::{Findings, METADATA_KEY},
     name::check_tensor_name,
+    plain,
 };
 
 /// One tensor's entry as it is written.
+#[derive(Debug, PartialEq, Eq)]
 pub(crate) struct RawInfo {
     /// A dtype, or a name that is none.
     pub(crate) dtype: Result<Dtype, String>,
@@ -18,27 +20,33 @@ pub(crate) struct RawInfo {
     pub(crate) offsets: (usize, usize),
 }
 
-pub(crate) fn parse(
-    json: &str,
-    findings: &mut Findings,
-) -> Result<(Vec<(String, RawInfo)>, Metadata), FormatError> {
-    let mut state = State {
-        findings,
-        refused: None,
-        tensors: Vec::new(),
-        metadata: Metadata::new(),
-        has_metadata: false,
+/// What a header says, in its order.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Entries {
+    pub(crate) tensors: Vec<(String, RawInfo)>,
+    pub(crate) metadata: Metadata,
+}
+
+/// Tensors are sorted by name, each there once.
+pub(crate) fn parse(json: &str, findings: &mut Findings) -> Result<Entries, FormatError> {
+    let Entries { tensors, metadata } = match plain::parse(json) {
+        Some(entries) => entries,
+        None => parse_any(json, findings)?,
     };
+    Ok(Entries { tensors: sort(tensors, findings)?, metadata })
+}
+
+/// Reads any header, and says what is wrong with it.
+pub(crate) fn parse_any(json: &str, findings: &mut Findings) -> Result<Entries, FormatError> {
+    let mut state =
+        State { findings, refused: None, entries: Entries::default(), has_metadata: false };
     let mut deserializer = serde_json::Deserializer::from_str(json);
     let parsed =
         deserializer.deserialize_map(HeaderVisitor(&mut state)).and_then(|()| deserializer.end());
     match (state.refused.take(), parsed) {
         (Some(refused), _) => Err(refused),
         (None, Err(e)) => Err(FormatError::Json(e.to_string())),
-        (None, Ok(())) => {
-            let State { findings, tensors, metadata, .. } = state;
-            Ok((sort(tensors, findings)?, metadata))
-        }
+        (None, Ok(())) => Ok(state.entries),
     }
 }
 
@@ -47,7 +55,10 @@ fn sort(
     mut tensors: Vec<(String, RawInfo)>,
     findings: &mut Findings,
 ) -> Result<Vec<(String, RawInfo)>, FormatError> {
-    // Most files are sorted as they are, or nearly so.
+    // Most files are sorted as they are.
+    if tensors.is_sorted_by(|(a, _), (b, _)| a < b) {
+        return Ok(tensors);
+    }
     tensors.sort_by(|(a, _), (b, _)| a.cmp(b));
     let mut unique: Vec<(String, RawInfo)> = Vec::with_capacity(tensors.len());
     for (tensor, info) in tensors {
@@ -68,8 +79,7 @@ struct State<'a> {
     findings: &'a mut Findings,
     /// Carries a typed error past serde, whose errors are text.
     refused: Option<FormatError>,
-    tensors: Vec<(String, RawInfo)>,
-    metadata: Metadata,
+    entries: Entries,
     has_metadata: bool,
 }
 
@@ -108,7 +118,7 @@ impl<'de> Visitor<'de> for HeaderVisitor<'_, '_> {
                 state.refuse(error)?;
             }
             let info = map.next_value_seed(EntrySeed { state, tensor: &name })?;
-            state.tensors.push((name, info));
+            state.entries.tensors.push((name, info));
         }
         Ok(())
     }
@@ -138,10 +148,10 @@ impl<'de> Visitor<'de> for MetadataSeed<'_, '_> {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
         let state = self.0;
         while let Some((key, value)) = map.next_entry::<String, String>()? {
-            if state.metadata.contains_key(&key) {
+            if state.entries.metadata.contains_key(&key) {
                 state.refuse(FormatError::DuplicateMetadata(key.clone()))?;
             }
-            state.metadata.insert(key, value);
+            state.entries.metadata.insert(key, value);
         }
         Ok(())
     }

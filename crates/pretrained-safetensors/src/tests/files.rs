@@ -34,7 +34,7 @@ fn check_not_a_file(path: &Path) {
 }
 
 #[test]
-fn d3_03_header_of_99_megabytes() {
+fn case_3_header_of_99_megabytes() {
     let text = "x".repeat(99_000_000);
     let bytes = file(&format!(r#"{{"__metadata__":{{"a":"{text}"}}}}"#), 0);
     let start = Instant::now();
@@ -44,7 +44,7 @@ fn d3_03_header_of_99_megabytes() {
 }
 
 #[test]
-fn d3_16_pipes_devices_and_directories() {
+fn case_16_pipes_devices_and_directories() {
     let dir = tempfile::tempdir().expect("temp dir");
     check_not_a_file(dir.path());
     let handle = File::open(dir.path()).expect("open");
@@ -63,7 +63,7 @@ fn d3_16_pipes_devices_and_directories() {
 }
 
 #[test]
-fn d3_20_replaced_after_it_was_opened() {
+fn case_20_replaced_after_it_was_opened() {
     let dir = tempfile::tempdir().expect("temp dir");
     let (path, other) = (dir.path().join("a"), dir.path().join("b"));
     fs::write(&path, with([1; 4])).expect("write");
@@ -76,7 +76,7 @@ fn d3_20_replaced_after_it_was_opened() {
 }
 
 #[test]
-fn d3_31_cut_short_after_it_was_opened() {
+fn case_31_cut_short_after_it_was_opened() {
     let dir = tempfile::tempdir().expect("temp dir");
     let path = dir.path().join("a");
     fs::write(&path, with([1; 4])).expect("write");
@@ -93,7 +93,7 @@ fn d3_31_cut_short_after_it_was_opened() {
 
 #[test]
 #[allow(unsafe_code)]
-fn d3_31_cut_short_before_it_is_mapped() {
+fn case_31_cut_short_before_it_is_mapped() {
     let dir = tempfile::tempdir().expect("temp dir");
     let path = dir.path().join("a");
     let bytes = with([1; 4]);
@@ -109,7 +109,7 @@ fn d3_31_cut_short_before_it_is_mapped() {
 }
 
 #[test]
-fn d3_32_shorter_than_the_header_says() {
+fn case_32_shorter_than_the_header_says() {
     let dir = tempfile::tempdir().expect("temp dir");
     let path = dir.path().join("a");
     let bytes = with([1; 4]);
@@ -119,7 +119,7 @@ fn d3_32_shorter_than_the_header_says() {
 }
 
 #[test]
-fn d3_33_overwritten_in_place_after_it_was_read() {
+fn case_33_overwritten_in_place_after_it_was_read() {
     let dir = tempfile::tempdir().expect("temp dir");
     let path = dir.path().join("a");
     fs::write(&path, with([1; 4])).expect("write");
@@ -129,7 +129,7 @@ fn d3_33_overwritten_in_place_after_it_was_read() {
 }
 
 #[test]
-fn d3_34_interrupted_and_short_reads_are_resumed() {
+fn case_34_interrupted_and_short_reads_are_resumed() {
     let expected: Vec<u8> = (0..pieces::PIECE_LEN * 2 + 5).map(|i| (i % 251) as u8).collect();
     let calls = AtomicUsize::new(0);
     let read_at = |buffer: &mut [u8], at: u64| {
@@ -146,7 +146,7 @@ fn d3_34_interrupted_and_short_reads_are_resumed() {
 }
 
 #[test]
-fn d3_34_errors_and_ends_are_reported() {
+fn case_34_errors_and_ends_are_reported() {
     let mut buffer = vec![0; pieces::PIECE_LEN + 1];
     let eio = |_: &mut [u8], _| Err(io::Error::from_raw_os_error(5));
     let error = pieces::read(eio, &mut buffer, 0).expect_err("EIO");

@@ -44,14 +44,14 @@ fn w() -> String {
 }
 
 #[test]
-fn d3_01_file_under_8_bytes() {
+fn case_1_file_under_8_bytes() {
     for len in 0..8 {
         check_refused(&vec![0; len], FormatError::Truncated { len: len as u64, needed: 8 });
     }
 }
 
 #[test]
-fn d3_02_header_length_beyond_the_file() {
+fn case_2_header_length_beyond_the_file() {
     let mut bytes = file("{}", 0);
     bytes[0] = 9;
     check_refused(&bytes, FormatError::Truncated { len: 16, needed: 17 });
@@ -62,14 +62,14 @@ fn d3_02_header_length_beyond_the_file() {
 }
 
 #[test]
-fn d3_03_header_over_the_cap() {
+fn case_3_header_over_the_cap() {
     let mut bytes = file("{}", 0);
     bytes[..8].copy_from_slice(&100_000_001u64.to_le_bytes());
     check_refused(&bytes, FormatError::HeaderTooLarge(100_000_001));
 }
 
 #[test]
-fn d3_04_header_start_and_encoding() {
+fn case_4_header_start_and_encoding() {
     check_refused(&raw_file(b"{\"\xff\":1}", 0), FormatError::NotUtf8(2));
     check_refused(&raw_file(b"\xef\xbb\xbf{}   ", 0), FormatError::HeaderStart(0xef));
     check_refused(&raw_file(b"{}\0\0\0\0\0\0", 0), FormatError::HeaderPadding(0));
@@ -78,7 +78,7 @@ fn d3_04_header_start_and_encoding() {
 }
 
 #[test]
-fn d3_05_not_a_json_map() {
+fn case_5_not_a_json_map() {
     check_refused(&raw_file(b"", 0), json("EOF while parsing a value at line 1 column 0"));
     check_refused(&file("[]", 0), FormatError::HeaderStart(b'['));
     check_refused(&file("{", 0), json("EOF while parsing an object at line 1 column 8"));
@@ -98,7 +98,7 @@ fn d3_05_not_a_json_map() {
 }
 
 #[test]
-fn d3_06_duplicate_tensors() {
+fn case_6_duplicate_tensors() {
     let twice = |a: String, b: String| file(&format!("{{{a},{b}}}"), 8);
     let w = FormatError::DuplicateTensor(w());
     let first = entry("w", "F32", "[2]", "[0,8]");
@@ -108,7 +108,7 @@ fn d3_06_duplicate_tensors() {
 }
 
 #[test]
-fn d3_07_metadata() {
+fn case_7_metadata() {
     let a = FormatError::DuplicateMetadata("a".to_owned());
     check_tolerated(&file(r#"{"__metadata__":{"a":"1","a":"2"}}"#, 0), a);
     let twice = FormatError::DuplicateMetadata("__metadata__".to_owned());
@@ -125,7 +125,7 @@ fn d3_07_metadata() {
 }
 
 #[test]
-fn d3_08_offsets_that_do_not_tile() {
+fn case_8_offsets_that_do_not_tile() {
     let two = |b: &str| format!("{{{},{b}}}", entry("w", "U8", "[4]", "[0,4]"));
     let b = || "b".to_owned();
     let overlap = two(&entry("b", "U8", "[4]", "[2,6]"));
@@ -155,7 +155,7 @@ fn d3_08_offsets_that_do_not_tile() {
 }
 
 #[test]
-fn d3_09_shapes_that_overflow() {
+fn case_9_shapes_that_overflow() {
     let overflow = |shape: &[usize]| FormatError::Overflow {
         tensor: w(),
         dtype: Dtype::U8,
@@ -185,14 +185,14 @@ fn d3_09_shapes_that_overflow() {
 }
 
 #[test]
-fn d3_10_size_that_does_not_match() {
+fn case_10_size_that_does_not_match() {
     let bytes = file(&one("w", "F32", "[2]", "[0,4]"), 4);
     let (dtype, shape) = (Dtype::F32, vec![2]);
     check_refused(&bytes, FormatError::Size { tensor: w(), dtype, shape, bytes: 4 });
 }
 
 #[test]
-fn d3_11_packed_elements_that_end_within_a_byte() {
+fn case_11_packed_elements_that_end_within_a_byte() {
     for (dtype, bad, good) in [(Dtype::F4, 3, 4), (Dtype::F6_E2M3, 3, 4), (Dtype::F6_E3M2, 2, 4)] {
         let with = |count: usize| {
             let len = count * dtype.bits() / 8;
@@ -205,7 +205,7 @@ fn d3_11_packed_elements_that_end_within_a_byte() {
 }
 
 #[test]
-fn d3_12_unknown_dtype_is_named_and_the_rest_is_read() {
+fn case_12_unknown_dtype_is_named_and_the_rest_is_read() {
     let header = format!(
         "{{{},{}}}",
         entry("w", "F128", "[1]", "[0,16]"),
@@ -221,7 +221,7 @@ fn d3_12_unknown_dtype_is_named_and_the_rest_is_read() {
 }
 
 #[test]
-fn d3_13_misaligned_data() {
+fn case_13_misaligned_data() {
     let header = one("w", "F32", "[1]", "[0,4]");
     check_tolerated(&raw_file(header.as_bytes(), 4), FormatError::HeaderAlignment(54));
     let header =
@@ -231,7 +231,7 @@ fn d3_13_misaligned_data() {
 }
 
 #[test]
-fn d3_14_names() {
+fn case_14_names() {
     let long = "x".repeat(1 << 20);
     for (name, json, reason) in [
         ("", "", "it is empty"),
@@ -253,7 +253,7 @@ fn d3_14_names() {
 }
 
 #[test]
-fn d3_15_many_tensors_take_time_in_proportion() {
+fn case_15_many_tensors_take_time_in_proportion() {
     let header = |count: usize| {
         let entries =
             (0..count).map(|i| entry(&format!("w{i}"), "U8", "[1]", &format!("[{i},{}]", i + 1)));
@@ -270,7 +270,7 @@ fn d3_15_many_tensors_take_time_in_proportion() {
 }
 
 #[test]
-fn d3_16_index_that_names_other_places() {
+fn case_16_index_that_names_other_places() {
     for name in ["../x", "/etc/passwd", "C:\\x", "c:x", "a\\b", "sub/x", "", "..", "x\0"] {
         let json = serde_json::json!({"metadata": {}, "weight_map": {"w": name}}).to_string();
         assert_eq!(Index::parse(&json), Err(FormatError::FileName(name.to_owned())));
@@ -278,13 +278,13 @@ fn d3_16_index_that_names_other_places() {
 }
 
 #[test]
-fn d3_18_index_with_a_tensor_in_two_shards() {
+fn case_18_index_with_a_tensor_in_two_shards() {
     let json = r#"{"metadata":{},"weight_map":{"w":"a.safetensors","w":"b.safetensors"}}"#;
     assert_eq!(Index::parse(json), Err(FormatError::DuplicateTensor(w())));
 }
 
 #[test]
-fn d3_19_index_with_a_total_that_is_none() {
+fn case_19_index_with_a_total_that_is_none() {
     for total in ["-1", "1.5", "\"7\"", "1e300"] {
         let json = format!(r#"{{"metadata":{{"total_size":{total}}},"weight_map":{{}}}}"#);
         assert!(matches!(Index::parse(&json), Err(FormatError::Json(_))), "{total}");
