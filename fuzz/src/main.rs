@@ -1,4 +1,4 @@
-//! Runs every fuzz target in turn: `cargo run --release --manifest-path fuzz/Cargo.toml -- [seconds for each]`.
+//! Runs every fuzz target in turn, or one: `cargo run --release --manifest-path fuzz/Cargo.toml -- [seconds [target]]`.
 //!
 //! Needs `cargo install cargo-fuzz` and a nightly toolchain. Starts from the kept corpus under `corpus/`; what it finds on
 //! the way goes to `target/corpus/`, inputs that fail to `artifacts/`.
@@ -14,8 +14,13 @@ const TARGETS: [&str; 4] = ["header", "index", "pickle", "zip"];
 fn main() -> ExitCode {
     let seconds = env::args().nth(1).unwrap_or_else(|| "600".to_owned());
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let chosen = env::args().nth(2);
+    if let Some(unknown) = chosen.as_ref().filter(|it| !TARGETS.contains(&it.as_str())) {
+        eprintln!("no fuzz target `{unknown}`; there are: {}", TARGETS.join(", "));
+        return ExitCode::FAILURE;
+    }
     let mut failed = Vec::new();
-    for target in TARGETS {
+    for target in TARGETS.into_iter().filter(|it| chosen.as_ref().is_none_or(|name| name == it)) {
         let found = here.join("target/corpus").join(target);
         if let Err(e) = fs::create_dir_all(&found) {
             eprintln!("create {}: {e}", found.display());
