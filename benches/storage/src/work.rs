@@ -6,13 +6,15 @@ use std::{
     io::{Read, Write},
     path::{Path, PathBuf},
     process::Command,
+    sync::Arc,
     time::Instant,
 };
 
 use anyhow::{Context, Result, bail, ensure};
+use burn_pack::{Bytes, DType};
 use pretrained_fs::{NewFile, StagedDir};
 use pretrained_pickle::{PickleFile, Tensor};
-use pretrained_safetensors::{Dtype, Layout, Metadata, TensorFile, TensorSpec};
+use pretrained_safetensors::{Dtype, Layout, Metadata, TensorFile, TensorInfo, TensorSpec};
 
 type Work = Box<dyn FnMut() -> Result<f64>>;
 
@@ -29,7 +31,6 @@ pub fn find(name: &str, paths: &[PathBuf]) -> Result<Work> {
             })
         }),
         "read" => Box::new(move || timed(|| Ok(TensorFile::read(&path)?))),
-        #[cfg(feature = "candle")]
         "candle" => Box::new(move || {
             timed(|| Ok(candle_core::safetensors::load(&path, &candle_core::Device::Cpu)?))
         }),
@@ -70,6 +71,14 @@ pub fn find(name: &str, paths: &[PathBuf]) -> Result<Work> {
             clear(&dest)?;
             Ok(seconds)
         }),
+        "burn" => {
+            let source = Arc::new(TensorFile::read(&path)?);
+            Box::new(move || {
+                let seconds = timed(|| burn(&source, &dest))?;
+                clear(&dest)?;
+                Ok(seconds)
+            })
+        }
         "write" => {
             let bytes = fs::read(&path)?;
             Box::new(move || {
@@ -80,9 +89,9 @@ pub fn find(name: &str, paths: &[PathBuf]) -> Result<Work> {
         }
         "hash" => Box::new(move || {
             timed(|| {
-                let mut hasher = blake3::Hasher::new();
-                hasher.update_mmap_rayon(&path)?;
-                Ok(hasher.finalize())
+                let report = pretrained_checkpoint::verify(&path)?;
+                ensure!(report.is_whole(), "{report:?}");
+                Ok(report)
             })
         }),
         "bandwidth" => {
@@ -140,6 +149,21 @@ fn save(source: &TensorFile, dest: &PathBuf, durable: bool) -> Result<()> {
         layout.write_parallel(&File::create_new(dest)?, data)?;
     }
     Ok(())
+}
+
+/// The same tensors, each copied when burn-pack asks for it: it takes owned bytes only.
+fn burn(source: &Arc<TensorFile>, dest: &Path) -> Result<()> {
+    let tensor = |(name, info): (&String, &TensorInfo)| {
+        let (source, name) = (Arc::clone(source), name.clone());
+        let len = info.range.len();
+        let shape = info.shape.clone();
+        burn_pack::Tensor::deferred(name.clone(), DType::F32, shape, None, len, move || {
+            let data = source.tensor(&name).map_or(&[][..], |view| view.data());
+            Ok(Bytes::from_bytes_vec(data.to_vec()))
+        })
+    };
+    let tensors = source.header().tensors().iter().map(tensor).collect();
+    Ok(burn_pack::Writer::new(tensors).write_to_file(dest)?)
 }
 
 /// What `pretrained convert` does to a single file.
