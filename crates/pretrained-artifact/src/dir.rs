@@ -4,8 +4,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use pretrained_fs::Reader;
 use pretrained_safetensors::is_plain_name;
-use rustix::fs::{Mode, OFlags};
 
 use crate::{Error, Refusal};
 
@@ -68,7 +68,7 @@ impl ModelDir {
         let Some(file) = self.open(name)? else { return Ok(None) };
         let mut bytes = Vec::new();
         // One byte more than allowed tells a file at the limit from one over it.
-        let read = file.take(limit + 1).read_to_end(&mut bytes);
+        let read = Reader::new(file, &path).take(limit + 1).read_to_end(&mut bytes);
         read.map_err(|e| io_error("read", &path, e))?;
         if bytes.len() as u64 > limit {
             return Err(Error::Refused { path, reason: Refusal::TooLarge { limit } });
@@ -81,13 +81,8 @@ impl ModelDir {
     /// The names of everything in the directory, sorted. Names that are not UTF-8 are left out:
     /// none of the files of a model has one.
     pub(crate) fn names(&self) -> Result<Vec<String>, Error> {
-        let list = |e| io_error("list", &self.path, e);
-        let mut names = Vec::new();
-        for entry in fs::read_dir(&self.roots[0]).map_err(list)? {
-            names.extend(entry.map_err(list)?.file_name().into_string());
-        }
-        names.sort_unstable();
-        Ok(names)
+        let names = pretrained_fs::list(&self.roots[0]).map_err(|e| e.told_of(&self.path))?;
+        Ok(names.into_iter().filter_map(|it| it.into_string().ok()).collect())
     }
 }
 
@@ -104,9 +99,7 @@ pub(crate) fn open_regular(real: &Path, path: &Path) -> Result<File, Error> {
     if !kind.is_file() {
         return Err(refused());
     }
-    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
-    let file = rustix::fs::open(real, flags, Mode::empty());
-    let file = File::from(file.map_err(|e| io_error("open", path, e.into()))?);
+    let file = pretrained_fs::open_no_link(real).map_err(|e| e.told_of(path))?;
     let metadata = file.metadata().map_err(|e| io_error("open", path, e))?;
     metadata.is_file().then_some(file).ok_or_else(refused)
 }

@@ -1,7 +1,6 @@
 use std::{
     collections::BTreeMap,
     fs::File,
-    os::unix::fs::FileExt,
     path::{Path, PathBuf},
 };
 
@@ -187,7 +186,7 @@ fn is_safetensors(file: &File, path: &Path) -> Result<bool, Error> {
     let mut start = [0; 9];
     let read = |e| io_error("read", path, e);
     let len = file.metadata().map_err(read)?.len().min(start.len() as u64) as usize;
-    file.read_exact_at(&mut start[..len], 0).map_err(read)?;
+    pretrained_fs::read_exact_at(file, &mut start[..len], 0).map_err(read)?;
     let is_pickle = start.starts_with(b"PK") || start[0] == PROTO;
     let called_pickle =
         path.extension().is_some_and(|it| ["bin", "pt", "pth"].iter().any(|name| it == *name));

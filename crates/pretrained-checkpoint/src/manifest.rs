@@ -5,6 +5,7 @@ use std::{
     path::{Component, Path},
 };
 
+use pretrained_fs::Reader;
 use serde::{Deserialize, Serialize};
 
 use crate::{Error, MANIFEST, hash::hash};
@@ -123,7 +124,7 @@ fn is_dir(path: &Path) -> Result<bool, Error> {
 /// Reads a text of at most `limit` bytes.
 pub(crate) fn read_limited(path: &Path, limit: u64) -> io::Result<String> {
     let mut bytes = Vec::new();
-    Reader { file: open_regular(path)?, path }.take(limit + 1).read_to_end(&mut bytes)?;
+    Reader::new(open_regular(path)?, path).take(limit + 1).read_to_end(&mut bytes)?;
     let invalid = |why: &str| io::Error::new(io::ErrorKind::InvalidData, why);
     if limit < bytes.len() as u64 {
         return Err(invalid("too long"));
@@ -138,17 +139,6 @@ pub(crate) fn open_regular(path: &Path) -> io::Result<File> {
         return Err(io::Error::new(io::ErrorKind::InvalidData, "not a regular file"));
     }
     Ok(file)
-}
-
-struct Reader<'a> {
-    file: File,
-    path: &'a Path,
-}
-
-impl Read for Reader<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        pretrained_fs::read(&self.file, self.path, buffer)
-    }
 }
 
 fn is_inside(name: &str) -> bool {

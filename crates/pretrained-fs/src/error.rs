@@ -25,6 +25,11 @@ impl Error {
         Error { advice: Some(advice), ..self }
     }
 
+    /// The same error, told with the path that the user wrote rather than the one that it leads to.
+    pub fn told_of(self, path: &Path) -> Error {
+        Error { path: path.to_owned(), ..self }
+    }
+
     /// The path the operation failed on.
     pub fn path(&self) -> &Path {
         &self.path

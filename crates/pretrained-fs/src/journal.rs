@@ -13,7 +13,8 @@ use std::{
 use crate::{
     Error,
     dir_lock::DirLock,
-    seam, staging,
+    seam::{self, Reader},
+    staging,
     staging::{Staging, remove_at_once},
 };
 
@@ -146,7 +147,7 @@ impl Plan {
             return Err(invalid("not a regular file"));
         }
         let mut bytes = Vec::new();
-        let mut file = Reader { file: seam::open(path)?, path }.take(MAX_PLAN + 1);
+        let mut file = Reader::new(seam::open(path)?, path).take(MAX_PLAN + 1);
         file.read_to_end(&mut bytes).map_err(|e| Error::new("read", path, e))?;
         if MAX_PLAN < bytes.len() as u64 {
             return Err(invalid("too long"));
@@ -174,17 +175,6 @@ impl Plan {
             }
         }
         Some(plan)
-    }
-}
-
-struct Reader<'a> {
-    file: std::fs::File,
-    path: &'a Path,
-}
-
-impl Read for Reader<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        seam::read(&self.file, self.path, buffer)
     }
 }
 

@@ -151,14 +151,9 @@ fn write_owner(file: &File, path: &Path) -> Result<(), Error> {
 }
 
 fn read_owner(file: &File, path: &Path) -> Option<LockOwner> {
-    struct Reader<'a>(&'a File, &'a Path);
-    impl Read for Reader<'_> {
-        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-            seam::read(self.0, self.1, buffer)
-        }
-    }
     let mut text = String::new();
-    Reader(file, path).take(4096).read_to_string(&mut text).ok()?;
+    let file = file.try_clone().ok()?;
+    seam::Reader::new(file, path).take(4096).read_to_string(&mut text).ok()?;
     let field = |name: &str| text.lines().find_map(|it| it.strip_prefix(name)?.strip_prefix(' '));
     Some(LockOwner {
         pid: field("pid")?.parse().ok()?,

@@ -7,7 +7,9 @@ use rayon::prelude::*;
 
 /// Fills a buffer from a position of a file on: in pieces, in parallel, if it is long.
 pub fn read_file_at(file: &File, buffer: &mut [u8], start: u64) -> io::Result<()> {
-    read(|piece, at| file.read_at(piece, at), buffer, start)
+    let read_at =
+        |piece: &mut [u8], at| pretrained_fs::read_exact_at(file, piece, at).map(|()| piece.len());
+    read(read_at, buffer, start)
 }
 
 /// Fills `buffer` from position `start` on. `read_at` may read less than asked for, and may be

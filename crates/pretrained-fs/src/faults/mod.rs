@@ -36,8 +36,10 @@ pub enum Answer {
     Proceed,
     /// It fails with this error number, and nothing is done.
     Fail(i32),
-    /// A write takes only this many bytes (at least one). Anything else runs.
+    /// A write or a read takes only this many bytes (at least one). Anything else runs.
     Short(usize),
+    /// A read finds the end of the file. Anything else runs.
+    End,
     /// A sync says it succeeded without doing it, which makes a suite fast. Anything else runs.
     Pretend,
 }
@@ -112,11 +114,28 @@ pub(crate) fn around_write(
     let len = match (observer.answer)(call) {
         Answer::Fail(errno) => return Err(io::Error::from_raw_os_error(errno)),
         Answer::Short(len) => len.max(1).min(call.bytes.len()),
-        Answer::Proceed | Answer::Pretend => call.bytes.len(),
+        _ => call.bytes.len(),
     };
     let written = real(&call.bytes[..len])?;
     (observer.done)(&Call { bytes: &call.bytes[..written], ..*call });
     Ok(written)
+}
+
+pub(crate) fn around_read(
+    call: &Call<'_>,
+    len: usize,
+    real: impl FnOnce(usize) -> io::Result<usize>,
+) -> io::Result<usize> {
+    around(call, |answer| match answer {
+        Answer::Short(short) => real(short.max(1).min(len)),
+        Answer::End => Ok(0),
+        _ => real(len),
+    })
+}
+
+/// Whether anybody watches, wherever.
+pub(crate) fn is_watching() -> bool {
+    COUNT.load(Ordering::Acquire) != 0
 }
 
 struct Observer {
@@ -127,7 +146,7 @@ struct Observer {
 
 /// The latest observer that this call is below.
 fn observer_of(call: &Call<'_>) -> Option<Arc<Observer>> {
-    if COUNT.load(Ordering::Acquire) == 0 {
+    if !is_watching() {
         return None;
     }
     let observers = OBSERVERS.read().unwrap_or_else(PoisonError::into_inner);

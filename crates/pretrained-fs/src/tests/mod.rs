@@ -7,6 +7,7 @@ mod failures;
 mod kill;
 mod locks;
 mod races;
+mod reads;
 mod refusals;
 
 use std::{
