@@ -1,7 +1,6 @@
 //! What we, and the peers that are crates, do.
 
 use std::{
-    collections::BTreeMap,
     fs::{self, File},
     io::{Read, Write},
     path::{Path, PathBuf},
@@ -12,8 +11,8 @@ use std::{
 
 use anyhow::{Context, Result, bail, ensure};
 use burn_pack::{Bytes, DType};
+use pretrained_artifact::ConvertOptions;
 use pretrained_fs::{NewFile, StagedDir};
-use pretrained_pickle::{PickleFile, Tensor};
 use pretrained_safetensors::{Dtype, Layout, Metadata, TensorFile, TensorInfo, TensorSpec};
 
 type Work = Box<dyn FnMut() -> Result<f64>>;
@@ -168,20 +167,7 @@ fn burn(source: &Arc<TensorFile>, dest: &Path) -> Result<()> {
 
 /// What `pretrained convert` does to a single file.
 fn convert(path: &Path, dest: &Path) -> Result<()> {
-    let source = PickleFile::open(path)?;
-    source.verify()?;
-    let specs = source.tensors().map(|(name, tensor)| TensorSpec {
-        name: name.to_owned(),
-        dtype: tensor.dtype,
-        shape: tensor.shape.clone(),
-    });
-    let layout = Layout::new(specs.collect(), &Metadata::new())?;
-    let tensors: BTreeMap<&str, &Tensor> = source.tensors().collect();
-    let fill = |spec: &TensorSpec, offset: usize, piece: &mut [u8]| {
-        let read = source.read_range(tensors[spec.name.as_str()], offset, piece);
-        read.map_err(std::io::Error::other)
-    };
-    layout.write_pieces(&File::create_new(dest)?, fill)?;
+    pretrained_artifact::convert(path, dest, &ConvertOptions::default(), |_, _| {})?;
     Ok(())
 }
 

@@ -1,19 +1,19 @@
 use std::{
     collections::BTreeMap,
-    fs, io,
+    fs,
     path::{Path, PathBuf},
 };
 
 use pretrained_fs::{NewFile, StagedSet};
-use pretrained_safetensors::{Dtype, Layout, Metadata};
+use pretrained_safetensors::{Dtype, Index, Layout, Metadata, shard_name};
 use pretrained_tokenizer::TokenizerFiles;
-use rayon::prelude::*;
 
 use crate::{
     CONFIG, Error, GENERATION_CONFIG, OpenOptions, Refusal, SaveOptions, Strictness, Warning,
     Weights, artifact,
     artifact::WEIGHTS_NAME,
     cache,
+    files::is_shard_of,
     save::{FORMAT, Plan, save_with, write_error},
     stream::Stream,
     tied,
@@ -47,7 +47,8 @@ pub struct Converted {
 }
 
 /// Writes weights anew as safetensors: a model directory into another one, with its config and
-/// tokenizer, or a single file into a `.safetensors` file.
+/// tokenizer, or a single file into a `.safetensors` file: into shards of that name and an index if
+/// it would be over [`SaveOptions::max_shard_size`].
 ///
 /// Tensors are streamed: memory does not grow with the model. What is at the destination is
 /// replaced as a whole, or not at all.
@@ -82,9 +83,9 @@ fn convert_dir(
     let open = OpenOptions { variant: options.save.variant.clone(), ..OpenOptions::default() };
     let (weights, mut warnings) = artifact::open_weights(&dir, &config, &open)?;
     let untied = tied::untie(&weights, Some(&config))?;
-    verify_checksums(&weights)?;
 
     let stream = Stream::new(&weights, &untied.dropped, options.dtype);
+    stream.verify_rest()?;
     let (specs, parameters) = (stream.specs(), stream.elements());
     let mut plan = Plan::weights(dest, specs, Some(parameters), &options.save)?;
     let renamed = config.remove(WEIGHTS_NAME).is_some();
@@ -99,7 +100,10 @@ fn convert_dir(
     }
     plan.texts.extend(artifact::read_text(&dir, GENERATION_CONFIG)?);
     plan.tokenizer = Some(TokenizerFiles::read(dir.path())?);
-    save_with(dest, &plan, |layout, file| layout.write_pieces(file, stream.fill(progress)))?;
+    save_with(dest, &plan, |layout, file| {
+        layout.write_pieces(file, stream.fill(progress))?;
+        stream.check(layout)
+    })?;
 
     warnings.extend(untied.warnings);
     let files = plan.weights.iter().map(|(name, it)| (dest.join(name), it.file_len())).collect();
@@ -113,51 +117,73 @@ fn convert_file(
     progress: &Progress<'_>,
 ) -> Result<Converted, Error> {
     let refused = |reason| Err(Error::Refused { path: dest.to_owned(), reason });
-    if dest.extension().is_none_or(|it| it != "safetensors") {
+    let name = dest.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let Some(stem) = name.strip_suffix(".safetensors").filter(|it| !it.is_empty()) else {
         return refused(Refusal::NotNamedSafetensors);
-    }
+    };
     let weights = Weights::open_file(source, Strictness::Strict)?;
-    let untied = tied::untie(&weights, None)?;
-    verify_checksums(&weights)?;
+    let mut untied = tied::untie(&weights, None)?;
+    // The one key that means something else in a file's metadata.
+    untied.dropped.remove(FORMAT[0]);
 
     let stream = Stream::new(&weights, &untied.dropped, options.dtype);
     let mut metadata = Metadata::from([FORMAT.map(str::to_owned).into()]);
     // Without a config, this is how the `safetensors` package tells its `load_model` of tied names.
     metadata.extend(untied.dropped.clone());
-    let layout = Layout::new(stream.specs(), &metadata).map_err(|source| {
-        pretrained_safetensors::Error::Format { path: dest.to_owned(), source }
-    })?;
-    if layout.data_len() as u64 > options.save.max_shard_size {
-        let limit = options.save.max_shard_size;
-        return refused(Refusal::FileOverShardSize { limit });
-    }
-    write_file(dest, &layout, |file| layout.write_pieces(file, stream.fill(progress)))?;
-    let files = vec![(dest.to_owned(), layout.file_len())];
-    Ok(stream.converted(files, untied.dropped, untied.warnings))
-}
-
-/// Replaces one file as a whole.
-fn write_file(
-    dest: &Path,
-    layout: &Layout,
-    write: impl Fn(&NewFile) -> io::Result<()>,
-) -> Result<(), Error> {
+    let error = |source| {
+        Error::from(pretrained_safetensors::Error::Format { path: dest.to_owned(), source })
+    };
+    let max_bytes = options.save.max_shard_size;
+    let layouts = Layout::shards(stream.specs(), max_bytes, &metadata).map_err(error)?;
+    let count = layouts.len();
+    let shard = |i| match count {
+        1 => name.clone(),
+        _ => shard_name(stem, EXTENSION, i + 1, count),
+    };
+    let files: Vec<(String, Layout)> =
+        layouts.into_iter().enumerate().map(|(i, it)| (shard(i), it)).collect();
+    let index = match count {
+        1 => None,
+        _ => {
+            let shards = files.iter().map(|(name, layout)| (name.as_str(), layout));
+            let index = Index::new(shards, Some(stream.elements())).map_err(error)?;
+            Some((format!("{name}.index.json"), index.to_json().into_bytes()))
+        }
+    };
     let parent = dest.parent().filter(|it| *it != Path::new("")).unwrap_or(Path::new("."));
-    let name = dest.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let staged = StagedSet::create(parent, {
-        let name = name.clone();
-        move |it| it == name
-    })?;
-    let file = NewFile::create(&staged.path().join(&name))?;
-    file.allocate(layout.file_len())?;
-    write(&file).map_err(|e| write_error(dest, e))?;
-    Ok(staged.publish()?)
+    // Shards replace a single file and other shards of that name, which would be mixed up with them.
+    let (single, shards_of) = (name.clone(), index.is_some().then(|| stem.to_owned()));
+    let belongs = move |it: &str| {
+        let is_shard = |stem: &String| is_shard_of(it, stem, ".safetensors");
+        let is_index = shards_of.is_some() && it.strip_suffix(".index.json") == Some(&single);
+        it == single || is_index || shards_of.as_ref().is_some_and(is_shard)
+    };
+    let real = fs::canonicalize(source).unwrap_or_else(|_| source.to_owned());
+    let is_beside = fs::canonicalize(parent).is_ok_and(|it| real.parent() == Some(&it));
+    if is_beside && real.file_name().is_some_and(|it| belongs(&it.to_string_lossy())) {
+        return refused(Refusal::SourceIsDestination);
+    }
+    stream.verify_rest()?;
+
+    let staged = StagedSet::create(parent, belongs)?;
+    if let Some((name, json)) = &index {
+        pretrained_fs::write_new(&staged.path().join(name), json)?;
+    }
+    for (name, layout) in &files {
+        let file = NewFile::create(&staged.path().join(name))?;
+        file.allocate(layout.file_len())?;
+        let written = layout.write_pieces(&file, stream.fill(progress));
+        let checked = written.and_then(|()| stream.check(layout));
+        checked.map_err(|e| write_error(&parent.join(name), e))?;
+    }
+    staged.publish()?;
+    let mut warnings = weights.odd();
+    warnings.extend(untied.warnings);
+    let files = files.iter().map(|(name, it)| (parent.join(name), it.file_len())).collect();
+    Ok(stream.converted(files, untied.dropped, warnings))
 }
 
-/// Checks what a file says of its data before any of it is passed on.
-fn verify_checksums(weights: &Weights) -> Result<(), Error> {
-    weights.files().par_iter().try_for_each(|it| it.verify_checksums())
-}
+const EXTENSION: &str = "safetensors";
 
 /// A floating-point type, as `dtype` in a config spells it.
 fn config_name(dtype: Dtype) -> Option<&'static str> {

@@ -76,7 +76,6 @@ pub enum Refusal {
     TooLarge { limit: u64 },
     SourceIsDestination,
     NotNamedSafetensors,
-    FileOverShardSize { limit: u64 },
 }
 
 /// An index and its shards disagree.
@@ -149,11 +148,6 @@ impl fmt::Display for Refusal {
             }
             Refusal::NotNamedSafetensors => f.write_str(
                 "refused: a single file is converted into a single file; name it *.safetensors",
-            ),
-            Refusal::FileOverShardSize { limit } => write!(
-                f,
-                "refused: a single file cannot be cut into shards of {limit} bytes; convert the \
-                 model directory, or allow more"
             ),
         }
     }

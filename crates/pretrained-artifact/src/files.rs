@@ -71,10 +71,14 @@ pub(crate) fn holds_weights(name: &str, variant: Option<&str>) -> bool {
     whole.iter().any(|it| with_variant(it, variant) == name)
         || shards.iter().any(|(single, extension)| {
             let stem = with_variant(single, variant);
-            let stem = stem.strip_suffix(extension).unwrap_or(&stem);
-            let number = name.strip_prefix(stem).and_then(|it| it.strip_suffix(extension));
-            number.is_some_and(is_shard_number)
+            is_shard_of(name, stem.strip_suffix(extension).unwrap_or(&stem), extension)
         })
+}
+
+/// Whether a name is that of a shard: `stem-00001-of-00003.extension`.
+pub(crate) fn is_shard_of(name: &str, stem: &str, extension: &str) -> bool {
+    let number = name.strip_prefix(stem).and_then(|it| it.strip_suffix(extension));
+    number.is_some_and(is_shard_number)
 }
 
 /// `-00001-of-00003`, with any number of digits from five up.

@@ -8,9 +8,11 @@ use std::{
     sync::atomic::{AtomicU64, Ordering},
 };
 
-use pretrained_safetensors::{Dtype, TensorSpec, cast_into};
+use pretrained_pickle::Checksum;
+use pretrained_safetensors::{Dtype, Layout, TensorSpec, cast_into};
+use rayon::prelude::*;
 
-use crate::{Converted, Warning, Weights, convert::Progress};
+use crate::{Converted, Error, Warning, Weights, convert::Progress};
 
 /// The tensors of some weights, without some of them, perhaps as another type.
 #[derive(Debug)]
@@ -18,6 +20,8 @@ pub(crate) struct Stream<'a> {
     weights: &'a Weights,
     /// Every tensor that is stored, and the type that it has in the source.
     tensors: BTreeMap<&'a str, (TensorSpec, Dtype)>,
+    /// Of those tensors that are compared with a checksum on the way.
+    checksums: BTreeMap<&'a str, Checksum>,
     /// Bytes that were asked for so far.
     filled: AtomicU64,
 }
@@ -35,8 +39,30 @@ impl<'a> Stream<'a> {
             let spec = TensorSpec { name: name.to_owned(), dtype, shape: info.shape.to_vec() };
             Some((name, (spec, info.dtype)))
         };
-        let tensors = weights.names().filter_map(tensor).collect();
-        Stream { weights, tensors, filled: AtomicU64::new(0) }
+        let tensors: BTreeMap<_, _> = weights.names().filter_map(tensor).collect();
+        let checksum = |name: &&'a str| Some((*name, weights.file_of(name)?.checksum(name)?));
+        let checksums = tensors.keys().filter_map(checksum).collect();
+        Stream { weights, tensors, checksums, filled: AtomicU64::new(0) }
+    }
+
+    /// Checks what the source says of its data, as far as that is not done on the way.
+    pub(crate) fn verify_rest(&self) -> Result<(), Error> {
+        let files = self.weights.files().par_iter();
+        files.try_for_each(|it| {
+            it.verify_checksums_without(|name| {
+                let is_here = self.weights.file_of(name).is_some_and(|of| std::ptr::eq(of, it));
+                is_here && self.checksums.contains_key(name)
+            })
+        })
+    }
+
+    /// Checks what was done on the way: whether the tensors of a file that is written are those
+    /// that the source says.
+    pub(crate) fn check(&self, layout: &Layout) -> io::Result<()> {
+        layout
+            .tensors()
+            .filter_map(|it| self.checksums.get(it.name.as_str()))
+            .try_for_each(|it| it.check().map_err(io::Error::other))
     }
 
     /// The tensors as they are to be stored, in the order in which transformers would take them
@@ -68,11 +94,17 @@ impl<'a> Stream<'a> {
             let Some((_, from)) = self.tensors.get(name) else {
                 return Err(io::ErrorKind::NotFound.into());
             };
+            let checksum = self.checksums.get(name);
             let read = |offset, buffer: &mut [u8]| {
-                self.weights.read_range(name, offset, buffer).map_err(io::Error::other)
+                self.weights.read_range(name, offset, buffer).map_err(io::Error::other)?;
+                checksum.inspect(|it| it.add(offset, buffer));
+                Ok(())
             };
             if *from == spec.dtype {
-                return read(offset, buffer);
+                // As much as stays in a core's cache until it is hashed.
+                let part = if checksum.is_some() { PART } else { buffer.len().max(1) };
+                let mut parts = buffer.chunks_mut(part).enumerate();
+                return parts.try_for_each(|(i, it)| read(offset + i * part, it));
             }
             let (from_size, to_size) = (from.bits() / 8, spec.dtype.bits() / 8);
             let mut scratch = vec![0; BLOCK * from_size];
@@ -110,5 +142,7 @@ pub(crate) fn natural_order(a: &str, b: &str) -> cmp::Ordering {
 
 /// Types that are cast into each other.
 const CASTABLE: [Dtype; 4] = [Dtype::F16, Dtype::BF16, Dtype::F32, Dtype::F64];
+/// Bytes that are read and hashed at a time: a multiple of every element's size.
+const PART: usize = 512 << 10;
 /// Elements that are cast at a time.
 const BLOCK: usize = 64 << 10;

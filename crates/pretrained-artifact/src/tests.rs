@@ -6,6 +6,7 @@ mod durability;
 mod hostile;
 mod inspecting;
 mod layouts;
+mod live;
 mod saving;
 
 use std::{borrow::Cow, fs, io, path::Path};

@@ -64,22 +64,29 @@ pub(crate) struct Untied {
 
 /// Decides which of several names of one tensor is stored.
 ///
-/// A name is dropped only when whoever loads the result will find the tensor by the source's: when
-/// the config ties the two, or when there is no config to say that it does not. What is shared in
-/// any other way is stored under every name, which is right for every reader.
+/// With a config, a name is dropped only when whoever loads the result will find the tensor by the
+/// source's: when the config ties the two. What is shared in any other way is stored under every
+/// name, which is right for every reader, and said. Without a config, the tensor is stored once;
+/// the caller notes the other names in the file, as the `safetensors` package does.
 pub(crate) fn untie(weights: &Weights, config: Option<&Config>) -> Result<Untied, Error> {
     let mut untied = Untied::default();
     let ties = config.is_none_or(is_tied);
+    for group in weights.files().iter().flat_map(|it| it.aliases()) {
+        let mut kept = Vec::new();
+        for target in group {
+            match source_of(target, group, config.is_some()).filter(|_| ties) {
+                Some(source) => {
+                    untied.dropped.insert(target.clone(), source.to_owned());
+                }
+                None => kept.push(target.clone()),
+            }
+        }
+        if kept.len() > 1 {
+            untied.warnings.push(Warning::Shared { names: kept });
+        }
+    }
     if !ties {
         return Ok(untied);
-    }
-    for group in weights.files().iter().flat_map(|it| it.aliases()) {
-        let (targets, sources): (Vec<&str>, Vec<&str>) =
-            group.into_iter().partition(|it| TARGETS.contains(it));
-        if let [source] = sources.as_slice() {
-            let dropped = targets.into_iter().map(|it| (it.to_owned(), (*source).to_owned()));
-            untied.dropped.extend(dropped);
-        }
     }
 
     // A file that cannot share memory may still have the same tensor twice.
@@ -102,14 +109,29 @@ pub(crate) fn untie(weights: &Weights, config: Option<&Config>) -> Result<Untied
     Ok(untied)
 }
 
+/// The name in a group of names of one tensor that another one of them is stored under.
+fn source_of<'a>(target: &str, group: &'a [String], has_config: bool) -> Option<&'a str> {
+    let is_pair = |it: &&String| PAIRS.contains(&(it.as_str(), target));
+    let is_source = |it: &&String| !TARGETS.contains(&it.as_str());
+    let mut sources = group.iter().filter(is_source);
+    let (first, only) = (sources.next(), sources.next().is_none());
+    let source = match group.iter().find(is_pair) {
+        Some(source) => Some(source),
+        None if has_config => first.filter(|_| only && TARGETS.contains(&target)),
+        None => first.or(group.first()),
+    };
+    source.map(String::as_str).filter(|it| *it != target)
+}
+
 /// Groups of names that stand for one tensor, the source first, as far as that can be told without
 /// reading tensors: by shared memory, and by what the config ties and the weights have once.
 pub(crate) fn groups(weights: &Weights, config: Option<&Config>) -> Vec<Vec<String>> {
-    let is_target = |it: &&str| TARGETS.contains(it);
+    let is_target = |it: &str| TARGETS.contains(&it);
     let mut groups = Vec::new();
-    for mut group in weights.files().iter().flat_map(|it| it.aliases()) {
-        group.sort_by_key(|it| (is_target(it), *it));
-        groups.push(group.into_iter().map(str::to_owned).collect());
+    for group in weights.files().iter().flat_map(|it| it.aliases()) {
+        let mut group = group.clone();
+        group.sort_by_key(|it| (is_target(it.as_str()), it.clone()));
+        groups.push(group);
     }
     if config.is_some_and(is_tied) {
         let is_stored_once = |(source, target): &&(&str, &str)| {
@@ -135,7 +157,7 @@ pub(crate) fn is_tied(config: &Config) -> bool {
 const TIE: &str = "tie_word_embeddings";
 
 /// What a model shares between input and output: source and target.
-const PAIRS: [(&str, &str); 7] = [
+const PAIRS: [(&str, &str); 13] = [
     ("model.embed_tokens.weight", "lm_head.weight"),
     ("transformer.wte.weight", "lm_head.weight"),
     ("wte.weight", "lm_head.weight"),
@@ -143,12 +165,23 @@ const PAIRS: [(&str, &str); 7] = [
     ("gpt_neox.embed_in.weight", "lm_head.weight"),
     ("bert.embeddings.word_embeddings.weight", "cls.predictions.decoder.weight"),
     ("cls.predictions.bias", "cls.predictions.decoder.bias"),
+    // Encoders with decoders: T5, BART.
+    ("shared.weight", "lm_head.weight"),
+    ("shared.weight", "encoder.embed_tokens.weight"),
+    ("shared.weight", "decoder.embed_tokens.weight"),
+    ("model.shared.weight", "lm_head.weight"),
+    ("model.shared.weight", "model.encoder.embed_tokens.weight"),
+    ("model.shared.weight", "model.decoder.embed_tokens.weight"),
 ];
 
 /// Names that are never a source.
-const TARGETS: [&str; 4] = [
+const TARGETS: [&str; 8] = [
     "lm_head.weight",
     "embed_out.weight",
     "cls.predictions.decoder.weight",
     "cls.predictions.decoder.bias",
+    "encoder.embed_tokens.weight",
+    "decoder.embed_tokens.weight",
+    "model.encoder.embed_tokens.weight",
+    "model.decoder.embed_tokens.weight",
 ];

@@ -64,7 +64,9 @@ pub fn verify(path: impl AsRef<Path>, options: &VerifyOptions) -> Result<Verific
         let (dir, _unchanged) = artifact::open_dir(&path)?;
         verification.check_dir(&dir, options)
     } else {
-        verification.keep(Weights::open_file(&path, Strictness::Strict))
+        let weights = verification.keep(Weights::open_file(&path, Strictness::Strict));
+        verification.warnings = weights.as_ref().map(Weights::odd).unwrap_or_default();
+        weights
     };
     if let Some(weights) = weights {
         verification.check_weights(&weights, options);

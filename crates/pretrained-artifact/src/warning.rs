@@ -23,6 +23,22 @@ pub enum Warning {
         file: String,
         problem: FormatError,
     },
+    /// A pickle has its tensors in one entry of several, whose name is no part of theirs.
+    Wrapped {
+        file: String,
+        wrapper: String,
+    },
+    /// A pickle has something else than tensors, which safetensors has no place for. `entries`
+    /// are the first few of `count`.
+    NotTensors {
+        file: String,
+        entries: Vec<String>,
+        count: usize,
+    },
+    /// One tensor in the source, under names that the config does not tie.
+    Shared {
+        names: Vec<String>,
+    },
     /// Stored under two names, and the same.
     TiedTwice {
         source: String,
@@ -58,6 +74,24 @@ impl fmt::Display for Warning {
                 }
             },
             Warning::Tolerated { file, problem } => write!(f, "{file}: {problem}"),
+            Warning::Wrapped { file, wrapper } => write!(
+                f,
+                "{file}: all tensors are in the entry `{wrapper}`, which is left out of their names"
+            ),
+            Warning::NotTensors { file, entries, count } => {
+                write!(f, "{file}: {count} entries are no tensors, and are passed over: ")?;
+                f.write_str(&quoted(entries))?;
+                if entries.len() < *count {
+                    f.write_str(" and others")?;
+                }
+                Ok(())
+            }
+            Warning::Shared { names } => write!(
+                f,
+                "{} are one tensor in the source, and are stored each for itself, since the config \
+                 does not tie them",
+                quoted(names)
+            ),
             Warning::TiedTwice { source, target } => {
                 write!(f, "`{target}` is stored beside `{source}`, which it is tied and equal to")
             }
@@ -71,4 +105,8 @@ impl fmt::Display for Warning {
             }
         }
     }
+}
+
+fn quoted(names: &[String]) -> String {
+    names.iter().map(|it| format!("`{it}`")).collect::<Vec<String>>().join(", ")
 }

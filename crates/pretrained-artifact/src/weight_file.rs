@@ -1,14 +1,14 @@
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashSet},
     fs::File,
     path::{Path, PathBuf},
 };
 
-use pretrained_pickle::{PickleFile, Tensor};
+use pretrained_pickle::{Checksum, NamedTensors, PickleFile, Tensor};
 use pretrained_safetensors::{FormatError, Metadata, Strictness, TensorFile};
 
 use crate::{
-    Error, Format, Location, TensorInfo,
+    Error, Format, Location, TensorInfo, Warning,
     dir::{ModelDir, io_error},
 };
 
@@ -24,7 +24,17 @@ pub struct WeightFile {
 #[derive(Debug)]
 enum Tensors {
     Safetensors(TensorFile),
-    Pickle { file: PickleFile, by_name: BTreeMap<String, Tensor> },
+    Pickle(Pickle),
+}
+
+#[derive(Debug)]
+struct Pickle {
+    file: PickleFile,
+    by_name: BTreeMap<String, Tensor>,
+    /// Names of one and the same memory, in the file's order.
+    aliases: Vec<Vec<String>>,
+    /// What else is in the file, and is no tensor.
+    warnings: Vec<Warning>,
 }
 
 impl WeightFile {
@@ -48,12 +58,7 @@ impl WeightFile {
         let bytes = file.metadata().map_err(|e| io_error("look at", path, e))?.len();
         let tensors = match is_safetensors(&file, path)? {
             true => Tensors::Safetensors(TensorFile::from_file(file, path, strictness)?),
-            false => {
-                let file = PickleFile::from_file(file, path)?;
-                let tensors = file.tensors().map(|(name, it)| (name.to_owned(), it.clone()));
-                let by_name = tensors.collect();
-                Tensors::Pickle { file, by_name }
-            }
+            false => Tensors::Pickle(Pickle::new(PickleFile::from_file(file, path)?, name)?),
         };
         Ok(WeightFile { name: name.to_owned(), path: path.to_owned(), bytes, tensors })
     }
@@ -72,7 +77,7 @@ impl WeightFile {
     pub fn format(&self) -> Format {
         match self.tensors {
             Tensors::Safetensors(_) => Format::Safetensors,
-            Tensors::Pickle { .. } => Format::Pickle,
+            Tensors::Pickle(_) => Format::Pickle,
         }
     }
 
@@ -85,7 +90,7 @@ impl WeightFile {
     pub fn metadata(&self) -> Metadata {
         match &self.tensors {
             Tensors::Safetensors(file) => file.header().metadata().clone(),
-            Tensors::Pickle { .. } => Metadata::new(),
+            Tensors::Pickle(_) => Metadata::new(),
         }
     }
 
@@ -93,7 +98,7 @@ impl WeightFile {
     pub fn names(&self) -> impl Iterator<Item = &str> {
         let (safetensors, pickle) = match &self.tensors {
             Tensors::Safetensors(file) => (Some(file.header().tensors().keys()), None),
-            Tensors::Pickle { by_name, .. } => (None, Some(by_name.keys())),
+            Tensors::Pickle(pickle) => (None, Some(pickle.by_name.keys())),
         };
         let names = safetensors.into_iter().flatten().chain(pickle.into_iter().flatten());
         names.map(String::as_str)
@@ -103,7 +108,15 @@ impl WeightFile {
     pub(crate) fn tolerated(&self) -> &[FormatError] {
         match &self.tensors {
             Tensors::Safetensors(file) => file.header().tolerated(),
-            Tensors::Pickle { .. } => &[],
+            Tensors::Pickle(_) => &[],
+        }
+    }
+
+    /// What is odd about its contents.
+    pub(crate) fn warnings(&self) -> &[Warning] {
+        match &self.tensors {
+            Tensors::Safetensors(_) => &[],
+            Tensors::Pickle(pickle) => &pickle.warnings,
         }
     }
 
@@ -113,8 +126,8 @@ impl WeightFile {
                 let info = file.header().tensors().get(name)?;
                 Some(TensorInfo { dtype: info.dtype, shape: &info.shape })
             }
-            Tensors::Pickle { by_name, .. } => {
-                let tensor = by_name.get(name)?;
+            Tensors::Pickle(pickle) => {
+                let tensor = pickle.by_name.get(name)?;
                 Some(TensorInfo { dtype: tensor.dtype, shape: &tensor.shape })
             }
         }
@@ -127,7 +140,7 @@ impl WeightFile {
                 let offset = file.header().data_start().checked_add(range.start)?;
                 (file.file()?, offset as u64, range.len() as u64)
             }
-            Tensors::Pickle { file, by_name } => {
+            Tensors::Pickle(Pickle { file, by_name, .. }) => {
                 let location = file.location(by_name.get(name)?)?;
                 (file.file()?, location.offset, location.len as u64)
             }
@@ -138,7 +151,7 @@ impl WeightFile {
     pub(crate) fn read_tensor(&self, name: &str) -> Result<Option<Vec<u8>>, Error> {
         match &self.tensors {
             Tensors::Safetensors(file) => Ok(file.read_tensor(name)?),
-            Tensors::Pickle { file, by_name } => {
+            Tensors::Pickle(Pickle { file, by_name, .. }) => {
                 Ok(by_name.get(name).map(|it| file.read(it)).transpose()?)
             }
         }
@@ -153,7 +166,7 @@ impl WeightFile {
     ) -> Result<bool, Error> {
         match &self.tensors {
             Tensors::Safetensors(file) => Ok(file.read_range(name, offset, buffer)?),
-            Tensors::Pickle { file, by_name } => {
+            Tensors::Pickle(Pickle { file, by_name, .. }) => {
                 let Some(tensor) = by_name.get(name) else { return Ok(false) };
                 file.read_range(tensor, offset, buffer)?;
                 Ok(true)
@@ -163,19 +176,54 @@ impl WeightFile {
 
     /// Names of tensors that are one and the same memory, where there is more than one.
     /// Only a pickle knows; a safetensors file has every tensor once.
-    pub(crate) fn aliases(&self) -> Vec<Vec<&str>> {
+    pub(crate) fn aliases(&self) -> &[Vec<String>] {
         match &self.tensors {
-            Tensors::Safetensors(_) => Vec::new(),
-            Tensors::Pickle { file, .. } => file.aliases(),
+            Tensors::Safetensors(_) => &[],
+            Tensors::Pickle(pickle) => &pickle.aliases,
         }
     }
 
     /// Compares the data with the checksums that the file has of it, if it has any.
     pub(crate) fn verify_checksums(&self) -> Result<(), Error> {
+        self.verify_checksums_without(|_| false)
+    }
+
+    /// The same, without the tensors that are compared with their [`WeightFile::checksum`].
+    pub(crate) fn verify_checksums_without(
+        &self,
+        is_compared: impl Fn(&str) -> bool,
+    ) -> Result<(), Error> {
+        let Tensors::Pickle(Pickle { file, by_name, .. }) = &self.tensors else { return Ok(()) };
+        let compared = by_name.iter().filter(|(name, _)| is_compared(name));
+        let storages: HashSet<usize> = compared.map(|(_, it)| it.storage).collect();
+        Ok(file.verify_without(&storages)?)
+    }
+
+    /// Compares a tensor with its checksum while it is read, if it has one of its own.
+    pub(crate) fn checksum(&self, name: &str) -> Option<Checksum> {
         match &self.tensors {
-            Tensors::Safetensors(_) => Ok(()),
-            Tensors::Pickle { file, .. } => Ok(file.verify()?),
+            Tensors::Safetensors(_) => None,
+            Tensors::Pickle(pickle) => pickle.file.checksum(pickle.by_name.get(name)?),
         }
+    }
+}
+
+impl Pickle {
+    fn new(file: PickleFile, name: &str) -> Result<Pickle, Error> {
+        let named = file.named_tensors()?;
+        let to_owned = |it: Vec<&str>| it.into_iter().map(str::to_owned).collect();
+        let aliases = named.aliases().into_iter().map(to_owned).collect();
+        let NamedTensors { tensors, wrapper, others, others_count } = named;
+        let mut warnings = Vec::new();
+        if let Some(wrapper) = wrapper.map(str::to_owned) {
+            warnings.push(Warning::Wrapped { file: name.to_owned(), wrapper });
+        }
+        if others_count > 0 {
+            let (file, entries, count) = (name.to_owned(), others, others_count);
+            warnings.push(Warning::NotTensors { file, entries, count });
+        }
+        let by_name = tensors.into_iter().map(|(name, it)| (name, it.clone())).collect();
+        Ok(Pickle { file, by_name, aliases, warnings })
     }
 }
 

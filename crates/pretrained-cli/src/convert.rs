@@ -15,10 +15,16 @@ use crate::{
 /// Write weights anew as safetensors, from pickled or other ones.
 ///
 /// A model directory becomes another model directory, with its config and tokenizer; a single
-/// file becomes a single .safetensors file. What is at the destination is replaced as a whole.
+/// file becomes a .safetensors file, or shards of that name and an index if it is over the shard
+/// size. What is at the destination is replaced as a whole.
+///
+/// Every tensor of a pickle is written: what is nested is named by its path, with dots. If all
+/// tensors are in an entry called state_dict, model_state_dict, model or module, its name is left
+/// out. Several names of one tensor are stored once, and told.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// A model directory, org/name from the Hugging Face cache, or a .bin or .safetensors file.
+    /// A model directory, org/name from the Hugging Face cache, or a .bin, .pt, .pth, .ckpt or
+    /// .safetensors file.
     src: PathBuf,
     /// The directory or the .safetensors file to write.
     dst: PathBuf,

@@ -42,7 +42,7 @@ pub fn write<B: AsRef<[u8]>>(
         zip.member(&member(&format!("data/{storage}")), bytes.as_ref())?;
     }
     zip.member(&member("version"), b"3\n")?;
-    let id = format!("{:040}", crate::file::checksum(&encoder.out));
+    let id = format!("{:040}", crate::checksum::checksum(&encoder.out));
     zip.member(&member(".data/serialization_id"), id.as_bytes())?;
     zip.finish()
 }

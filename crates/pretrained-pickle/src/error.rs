@@ -23,7 +23,10 @@ pub enum FormatError {
     Opcode { name: &'static str, at: usize },
     #[error("byte {byte:#04x} at {at} is no opcode")]
     UnknownOpcode { byte: u8, at: usize },
-    #[error("global `{module}.{name}` is refused: it is not among those that stand for data")]
+    #[error(
+        "global `{module}.{name}` is refused: it is not among those that stand for data; if a whole \
+         object was saved, save its state_dict() instead"
+    )]
     Global { module: String, name: String },
     #[error("pickle ends at {at} in the middle of an instruction")]
     Truncated { at: usize },
@@ -31,6 +34,15 @@ pub enum FormatError {
     Instruction { at: usize, problem: &'static str },
     #[error("{0} over the budget: the pickle is a bomb, or not a model's")]
     Budget(&'static str),
+    #[error("tensor at {path:?} cannot be named: {problem}")]
+    Unnamed { path: String, problem: &'static str },
+    #[error("two tensors would both be called {0:?}")]
+    DuplicateName(String),
+    #[error(
+        "the tensors would take {total} bytes, over the budget of {limit} for a file of this length: \
+         they repeat their storages, as a bomb does; if that is meant, save clones of them"
+    )]
+    Repeated { total: u64, limit: u64 },
     #[error("key {0:?} is there twice")]
     DuplicateKey(String),
     #[error("storage {key:?}: {problem}")]
@@ -55,3 +67,14 @@ pub enum Error {
     )]
     Range { storage: String, offset: usize, count: usize, len: usize },
 }
+
+/// Text out of a file as a message can have it: not long, and with nothing that moves a cursor.
+pub(crate) fn quotable(text: &str) -> String {
+    let mut quotable: String = text.chars().take(MAX_QUOTED).flat_map(char::escape_debug).collect();
+    if text.chars().nth(MAX_QUOTED).is_some() {
+        quotable.push('…');
+    }
+    quotable
+}
+
+const MAX_QUOTED: usize = 200;

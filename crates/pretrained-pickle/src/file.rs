@@ -1,5 +1,5 @@
 use std::{
-    collections::HashMap,
+    collections::HashSet,
     fs::{self, File, OpenOptions},
     io,
     os::unix::fs::OpenOptionsExt,
@@ -10,7 +10,9 @@ use rayon::prelude::*;
 use rustix::fs::OFlags;
 
 use crate::{
-    Error, FormatError, Key, Tensor, Value, legacy,
+    Checksum, Error, FormatError, Key, NamedTensors, Tensor, Value,
+    checksum::{check_bytes, check_member},
+    legacy, names,
     rebuild::{Storage, Storages},
     source::{Failure, Source},
     strided, vm,
@@ -24,6 +26,8 @@ pub struct PickleFile {
     source: Source,
     path: PathBuf,
     value: Value,
+    /// Number of tensors that are made, and are not in the value.
+    hidden: usize,
     /// Keys and places.
     storages: Vec<(String, Member)>,
     /// Whether members have checksums. The legacy form has none.
@@ -70,12 +74,12 @@ impl PickleFile {
 
     fn new(source: Source, path: &Path) -> Result<PickleFile, Error> {
         let read = if starts_with(&source, b"PK").map_err(|e| at(path, e.into()))? {
-            read_archive(&source).map(|(value, storages)| (value, storages, true))
+            read_archive(&source).map(|it| (it, true))
         } else {
-            read_legacy(&source).map(|(value, storages)| (value, storages, false))
+            read_legacy(&source).map(|it| (it, false))
         };
-        let (value, storages, has_checksums) = read.map_err(|e| at(path, e))?;
-        Ok(PickleFile { source, path: path.to_owned(), value, storages, has_checksums })
+        let ((value, hidden, storages), has_checksums) = read.map_err(|e| at(path, e))?;
+        Ok(PickleFile { source, path: path.to_owned(), value, hidden, storages, has_checksums })
     }
 
     /// The file's whole contents.
@@ -91,12 +95,21 @@ impl PickleFile {
         }
     }
 
-    /// The names of the tensors of a state dict, in its order. Empty if the file is none.
+    /// Every tensor that is in the file, with the name that it has as a part of a model. An error
+    /// if there is one that cannot be named, or if they take far more than the file does: no
+    /// tensor is passed over.
+    pub fn named_tensors(&self) -> Result<NamedTensors<'_>, Error> {
+        let named = names::find(&self.value, self.hidden, self.source.len());
+        named.map_err(|e| at(&self.path, e.into()))
+    }
+
+    /// The names of the tensors of a flat state dict, in its order: of those that are directly in
+    /// the root dictionary, and of no others. See [`PickleFile::named_tensors`] for all.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.tensors().map(|(name, _)| name)
     }
 
-    /// The tensors of a state dict, in its order.
+    /// The tensors of a flat state dict, in its order, as in [`PickleFile::names`].
     pub fn tensors(&self) -> impl Iterator<Item = (&str, &Tensor)> {
         let entries = self.value.as_dict().unwrap_or_default();
         entries.iter().filter_map(|entry| match entry {
@@ -148,25 +161,15 @@ impl PickleFile {
             Some(location) => {
                 self.source.read_at(buffer, location.offset + offset as u64).map_err(Failure::Io)
             }
-            None => self.gather(tensor, offset, buffer),
+            None => self.gather(tensor, offset / element, buffer),
         };
         read.map_err(|e| at(&self.path, e))
     }
 
-    /// Groups of names that stand for the very same elements, in the order of the state dict:
-    /// tied weights.
+    /// Groups of names of a flat state dict that stand for the very same elements, in its order:
+    /// tied weights. See [`NamedTensors::aliases`] for all names.
     pub fn aliases(&self) -> Vec<Vec<&str>> {
-        let mut groups: Vec<Vec<&str>> = Vec::new();
-        let mut seen: HashMap<&Tensor, usize> = HashMap::new();
-        for (name, tensor) in self.tensors().filter(|(_, it)| it.byte_len() != Some(0)) {
-            let group = *seen.entry(tensor).or_insert(groups.len());
-            match groups.get_mut(group) {
-                Some(names) => names.push(name),
-                None => groups.push(vec![name]),
-            }
-        }
-        groups.retain(|it| it.len() > 1);
-        groups
+        names::aliases(self.tensors())
     }
 
     /// Where a contiguous tensor's bytes are in the file.
@@ -179,46 +182,53 @@ impl PickleFile {
 
     /// Compares every storage with its checksum, in parallel.
     pub fn verify(&self) -> Result<(), Error> {
+        self.verify_without(&HashSet::new())
+    }
+
+    /// As [`PickleFile::verify`], without some storages, by number: those that are checked with a
+    /// [`Checksum`].
+    pub fn verify_without(&self, storages: &HashSet<usize>) -> Result<(), Error> {
         if !self.has_checksums {
             return Ok(());
         }
-        let check = |(key, member): &(String, Member)| check_member(&self.source, member, key);
-        let checked = self.storages.par_iter().try_for_each(check);
-        checked.map_err(|e| at(&self.path, e))
+        let rest = self.storages.par_iter().enumerate().filter(|(i, _)| !storages.contains(i));
+        let check =
+            |(_, (key, member)): (_, &(String, Member))| check_member(&self.source, key, member);
+        rest.try_for_each(check).map_err(|e| at(&self.path, e))
+    }
+
+    /// Checks a tensor's bytes while they are read from elsewhere, if that can be done: if they
+    /// are a whole storage in C order, and there is a checksum.
+    pub fn checksum(&self, tensor: &Tensor) -> Option<Checksum> {
+        let (key, member) = self.storage(tensor).ok().filter(|_| self.has_checksums)?;
+        let is_whole = tensor.is_contiguous() && span_len(tensor) == member.len;
+        is_whole.then(|| Checksum::new(key, member))
     }
 
     fn read_checked(&self, tensor: &Tensor, bytes: &mut [u8]) -> Result<(), Failure> {
         let (key, storage) = self.storage(tensor)?;
         let span = strided::span(tensor);
         let start = storage.start + span.start as u64;
-        let whole = span.len() as u64 == storage.len;
+        let whole = tensor.is_contiguous() && span.len() as u64 == storage.len;
         if self.has_checksums && !whole {
-            check_member(&self.source, storage, key)?;
+            check_member(&self.source, key, storage)?;
         }
-        let check = |bytes: &[u8]| {
-            let ok = !self.has_checksums || !whole || checksum(bytes) == storage.crc;
-            let problem = "its checksum is not that of its bytes";
-            if ok { Ok(()) } else { Err(FormatError::Storage { key: key.clone(), problem }) }
-        };
         if tensor.is_contiguous() {
             self.source.read_at(bytes, start)?;
-            check(bytes)?;
-        } else {
-            let mut from = vec![0; span.len()];
-            self.source.read_at(&mut from, start)?;
-            check(&from)?;
-            strided::gather(tensor, 0, &from, bytes);
+            return match self.has_checksums && whole {
+                true => Ok(check_bytes(bytes, key, storage)?),
+                false => Ok(()),
+            };
         }
-        Ok(())
+        let element = tensor.dtype.bits() / 8;
+        let pieces = bytes.par_chunks_mut(PIECE_LEN).enumerate();
+        pieces.try_for_each(|(i, piece)| self.gather(tensor, i * PIECE_LEN / element, piece))
     }
 
-    fn gather(&self, tensor: &Tensor, offset: usize, bytes: &mut [u8]) -> Result<(), Failure> {
+    /// Reads elements of a view, from number `first` on.
+    fn gather(&self, tensor: &Tensor, first: usize, bytes: &mut [u8]) -> Result<(), Failure> {
         let (_, storage) = self.storage(tensor)?;
-        let element = tensor.dtype.bits() / 8;
-        let rows = strided::span_of(tensor, offset / element, bytes.len() / element);
-        let mut from = vec![0; rows.len()];
-        self.source.read_at(&mut from, storage.start + rows.start as u64)?;
-        strided::gather(tensor, offset / element, &from, bytes);
+        strided::gather(&self.source, storage.start, tensor, first, bytes)?;
         Ok(())
     }
 
@@ -241,13 +251,22 @@ impl PickleFile {
     }
 }
 
-type Contents = (Value, Vec<(String, Member)>);
+/// The value, the number of tensors that are not in it, and the storages.
+type Contents = (Value, usize, Vec<(String, Member)>);
 
 fn read_archive(source: &Source) -> Result<Contents, Failure> {
     let members = zip::members(source)?;
     let data = |name: &str| name.strip_suffix("/data.pkl").is_some_and(|it| !it.contains('/'));
     let prefix = members.keys().find(|it| data(it)).map(|it| it.trim_end_matches("data.pkl"));
     let prefix = prefix.ok_or_else(|| FormatError::MissingMember("data.pkl".to_owned()))?;
+    if let Some(member) = members.keys().find(|it| !it.starts_with(prefix)) {
+        let problem = "it is in another directory than the pickle";
+        return Err(FormatError::Member { member: member.clone(), problem }.into());
+    }
+    if members.contains_key(&format!("{prefix}constants.pkl")) {
+        let problem = "it is a TorchScript program, not data: save the model's state_dict()";
+        return Err(FormatError::Archive(problem).into());
+    }
     let pickle = read_member(source, prefix, "data.pkl", &members[&format!("{prefix}data.pkl")])?;
     if let Some(member) = members.get(&format!("{prefix}byteorder"))
         && read_member(source, prefix, "byteorder", member)? != b"little"
@@ -255,11 +274,11 @@ fn read_archive(source: &Source) -> Result<Contents, Failure> {
         return Err(FormatError::Endianness.into());
     }
     let mut storages = Storages::default();
-    let (heap, root, len) = vm::run(&pickle, &mut storages)?;
+    let (mut heap, root, len) = vm::run(&pickle, &mut storages)?;
     if len != pickle.len() {
         return Err(FormatError::Instruction { at: len, problem: "something follows" }.into());
     }
-    let value = heap.into_value(root)?;
+    let (value, hidden) = (heap.value_of(root)?, heap.hidden());
     let found = storages.all.iter().map(|storage| {
         let name = format!("{prefix}data/{}", storage.key);
         let member = members.get(&name).ok_or(FormatError::MissingMember(name))?;
@@ -269,7 +288,7 @@ fn read_archive(source: &Source) -> Result<Contents, Failure> {
         }
         Ok((storage.key.clone(), *member))
     });
-    Ok((value, found.collect::<Result<_, _>>()?))
+    Ok((value, hidden, found.collect::<Result<_, _>>()?))
 }
 
 fn read_legacy(source: &Source) -> Result<Contents, Failure> {
@@ -277,12 +296,12 @@ fn read_legacy(source: &Source) -> Result<Contents, Failure> {
         return Err(FormatError::Tar.into());
     }
     let mut storages = Storages::default();
-    let (value, starts) = legacy::read(source, &mut storages)?;
+    let (value, hidden, starts) = legacy::read(source, &mut storages)?;
     let members = storages.all.iter().zip(starts);
     let member = |(storage, start): (&Storage, u64)| {
         (storage.key.clone(), Member { start, len: storage.byte_len as u64, crc: 0 })
     };
-    Ok((value, members.map(member).collect()))
+    Ok((value, hidden, members.map(member).collect()))
 }
 
 fn read_member(
@@ -300,38 +319,8 @@ fn read_member(
     Ok(bytes)
 }
 
-/// Reads a member piece by piece.
-fn check_member(source: &Source, member: &Member, key: &str) -> Result<(), Failure> {
-    let mut buffer = Vec::new();
-    let mut hasher = crc32fast::Hasher::new();
-    let mut at = 0;
-    while at < member.len {
-        let len = (member.len - at).min(PIECE_LEN as u64);
-        buffer.resize(len as usize, 0);
-        source.read_at(&mut buffer, member.start + at)?;
-        hasher.update(&buffer);
-        at += len;
-    }
-    let problem = "its checksum is not that of its bytes";
-    if hasher.finalize() == member.crc {
-        return Ok(());
-    }
-    Err(FormatError::Storage { key: key.to_owned(), problem }.into())
-}
-
-/// The checksum of bytes in memory, in parallel.
-pub(crate) fn checksum(bytes: &[u8]) -> u32 {
-    let hash = |piece: &[u8]| {
-        let mut hasher = crc32fast::Hasher::new();
-        hasher.update(piece);
-        hasher
-    };
-    let hashers: Vec<_> = bytes.par_chunks(PIECE_LEN).map(hash).collect();
-    let combined = hashers.iter().fold(crc32fast::Hasher::new(), |mut all, it| {
-        all.combine(it);
-        all
-    });
-    combined.finalize()
+fn span_len(tensor: &Tensor) -> u64 {
+    strided::span(tensor).len() as u64
 }
 
 fn starts_with(source: &Source, magic: &[u8]) -> io::Result<bool> {

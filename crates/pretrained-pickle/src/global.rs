@@ -1,6 +1,6 @@
 use pretrained_safetensors::Dtype;
 
-use crate::FormatError;
+use crate::{FormatError, error::quotable};
 
 /// A name that stands for data. There is no other way to name anything.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,7 +31,7 @@ pub(crate) enum Global {
 
 impl Global {
     pub(crate) fn find(module: &str, name: &str) -> Result<Global, FormatError> {
-        let refused = || FormatError::Global { module: module.to_owned(), name: name.to_owned() };
+        let refused = || FormatError::Global { module: quotable(module), name: quotable(name) };
         Ok(match (module, name) {
             ("collections", "OrderedDict" | "Counter") => Global::Dict,
             ("builtins" | "__builtin__", "dict") => Global::Dict,

@@ -10,8 +10,11 @@ use crate::{
     vm,
 };
 
-/// The contents, and where each storage starts.
-pub(crate) fn read(source: &Source, storages: &mut Storages) -> Result<(Value, Vec<u64>), Failure> {
+/// The contents, how many tensors are not among them, and where each storage starts.
+pub(crate) fn read(
+    source: &Source,
+    storages: &mut Storages,
+) -> Result<(Value, usize, Vec<u64>), Failure> {
     let len = source.len().min(MAX_PICKLES) as usize;
     let bytes = source.read(0, len)?;
     let mut rest = bytes.as_slice();
@@ -21,7 +24,7 @@ pub(crate) fn read(source: &Source, storages: &mut Storages) -> Result<(Value, V
         Ok((heap, root))
     };
     let mut plain =
-        || next(&mut Storages::default()).and_then(|(heap, root)| heap.into_value(root));
+        || next(&mut Storages::default()).and_then(|(mut heap, root)| heap.value_of(root));
     if plain()? != Value::Long(MAGIC.to_vec()) {
         return Err(FormatError::NotAPickle.into());
     }
@@ -32,13 +35,14 @@ pub(crate) fn read(source: &Source, storages: &mut Storages) -> Result<(Value, V
     if system.get("little_endian") != Some(&Value::Bool(true)) {
         return Err(FormatError::Endianness.into());
     }
-    let (heap, root) = next(storages)?;
-    let value = heap.into_value(root)?;
-    let (heap, root) = next(&mut Storages::default())?;
-    let keys = heap.into_value(root)?;
+    let (mut heap, root) = next(storages)?;
+    let (value, hidden) = (heap.value_of(root)?, heap.hidden());
+    drop(heap);
+    let (mut heap, root) = next(&mut Storages::default())?;
+    let keys = heap.value_of(root)?;
     let keys = keys.as_sequence().ok_or(FormatError::NotAPickle)?;
     let starts = storage_starts(source, storages, keys, (len - rest.len()) as u64)?;
-    Ok((value, starts))
+    Ok((value, hidden, starts))
 }
 
 /// Storages follow in the order of `keys`.

@@ -5,14 +5,16 @@
 //! is called. What a file can make this crate allocate is bounded by the file's own length and by
 //! fixed budgets.
 //!
-//! [`PickleFile`] has the tensors of a state dict by name, read when they are asked for, and the
-//! whole contents as a [`Value`] tree. [`write()`] writes a tree as `torch.save` would.
+//! [`PickleFile`] has every tensor by name, read when it is asked for, and the whole contents as
+//! a [`Value`] tree. [`write()`] writes a tree as `torch.save` would.
 
+mod checksum;
 mod encode;
 mod error;
 mod file;
 mod global;
 mod legacy;
+mod names;
 mod object;
 mod opcode;
 mod rebuild;
@@ -27,8 +29,10 @@ mod zip_writer;
 mod tests;
 
 pub use crate::{
+    checksum::Checksum,
     encode::write,
     error::{Error, FormatError},
     file::{Location, PickleFile},
+    names::NamedTensors,
     value::{Array, Key, Tensor, Value},
 };

@@ -1,6 +1,6 @@
-use std::collections::HashSet;
+use std::{collections::HashSet, mem};
 
-use crate::{Array, FormatError, Key, Tensor, Value, global::Global};
+use crate::{Array, FormatError, Key, Tensor, Value, error::quotable, global::Global};
 
 /// Position of an object in the [`Heap`].
 pub(crate) type Id = usize;
@@ -24,10 +24,10 @@ pub(crate) enum Object {
         index: usize,
         dtype: Option<pretrained_safetensors::Dtype>,
     },
-    Tensor(Tensor),
+    Tensor(Box<Tensor>),
     NumpyDtype(String),
     /// Not built yet if `None`.
-    Array(Option<Array>),
+    Array(Option<Box<Array>>),
 }
 
 /// All objects of one pickle, within a budget.
@@ -35,8 +35,13 @@ pub(crate) struct Heap {
     objects: Vec<Object>,
     /// Bytes of strings and the like that may still be made.
     bytes_left: usize,
+    /// Bytes that may still be taken, for whatever.
+    memory_left: usize,
     /// Values that the tree may have.
     values_left: usize,
+    /// Tensors that are in the tree.
+    reached: HashSet<Id>,
+    in_key: bool,
 }
 
 impl Heap {
@@ -45,19 +50,27 @@ impl Heap {
         let bytes_left = pickle_len.saturating_mul(4).saturating_add(1 << 20);
         // It takes two bytes to repeat an object, so that only nested repetitions give more.
         let values_left = pickle_len.saturating_add(1 << 16).min(MAX_OBJECTS);
+        let memory_left = pickle_len.saturating_mul(MEMORY_PER_BYTE).saturating_add(16 << 20);
+        let memory_left = memory_left.min(MAX_MEMORY);
         let objects = vec![Object::None, Object::Bool(false), Object::Bool(true)];
-        Heap { objects, bytes_left, values_left }
+        let reached = HashSet::new();
+        Heap { objects, bytes_left, memory_left, values_left, reached, in_key: false }
     }
 
     pub(crate) fn add(&mut self, object: Object) -> Result<Id, FormatError> {
         if self.objects.len() >= MAX_OBJECTS {
             return Err(FormatError::Budget("number of objects"));
         }
+        self.take(size_of::<Object>())?;
         match &object {
-            Object::Str(it) => self.charge(it.len())?,
+            Object::Str(it) | Object::NumpyDtype(it) => self.charge(it.len())?,
             Object::Bytes(it) | Object::Long(it) => self.charge(it.len())?,
-            Object::Tensor(it) => self.charge(it.shape.len() * 16)?,
+            Object::Tensor(it) => self.take(size_of::<Tensor>() + it.shape.len() * 16)?,
             Object::Array(Some(it)) => self.charge(it.data.len())?,
+            Object::List(it) | Object::Tuple(it) | Object::Set(it) => {
+                self.take(it.len() * size_of::<Id>())?;
+            }
+            Object::Dict(it) => self.take(it.len() * size_of::<(Id, Id)>())?,
             _ => {}
         }
         self.objects.push(object);
@@ -75,12 +88,25 @@ impl Heap {
     pub(crate) fn charge(&mut self, bytes: usize) -> Result<(), FormatError> {
         let left = self.bytes_left.checked_sub(bytes);
         self.bytes_left = left.ok_or(FormatError::Budget("length of strings"))?;
+        self.take(bytes)
+    }
+
+    /// Takes memory out of the budget.
+    pub(crate) fn take(&mut self, bytes: usize) -> Result<(), FormatError> {
+        let left = self.memory_left.checked_sub(bytes);
+        self.memory_left = left.ok_or(FormatError::Budget("memory"))?;
         Ok(())
+    }
+
+    /// Number of tensors that were made and are not in the tree: attributes of something, say.
+    pub(crate) fn hidden(&self) -> usize {
+        let tensors = self.objects.iter().filter(|it| matches!(it, Object::Tensor(_)));
+        tensors.count() - self.reached.len()
     }
 
     /// Copies what hangs on an object into a tree. A graph that is shared much is a bomb as a
     /// tree, and one with a cycle has none: both run into a budget.
-    pub(crate) fn into_value(mut self, root: Id) -> Result<Value, FormatError> {
+    pub(crate) fn value_of(&mut self, root: Id) -> Result<Value, FormatError> {
         self.value(root, 0)
     }
 
@@ -90,6 +116,7 @@ impl Heap {
         }
         let left = self.values_left.checked_sub(1);
         self.values_left = left.ok_or(FormatError::Budget("number of values"))?;
+        self.take(size_of::<Value>())?;
         Ok(match self.objects[id].clone() {
             Object::None => Value::None,
             Object::Bool(it) => Value::Bool(it),
@@ -111,14 +138,18 @@ impl Heap {
             Object::Tuple(it) => Value::Tuple(self.values(&it, depth)?),
             Object::Set(it) => Value::Set(self.values(&it, depth)?),
             Object::Dict(it) => self.dict(&it, depth)?,
+            Object::Tensor(_) if self.in_key => {
+                return Err(FormatError::Instruction { at: 0, problem: "a tensor is a key" });
+            }
             Object::Tensor(it) => {
-                self.charge(it.shape.len() * 16)?;
-                Value::Tensor(it)
+                self.take(it.shape.len() * 16)?;
+                self.reached.insert(id);
+                Value::Tensor(*it)
             }
             Object::Global(Global::TorchDtype(name, _)) => Value::Dtype(name.to_owned()),
             Object::Array(Some(it)) => {
                 self.charge(it.data.len())?;
-                Value::Array(it)
+                Value::Array(*it)
             }
             Object::Array(None)
             | Object::Global(_)
@@ -137,7 +168,10 @@ impl Heap {
         let mut seen = HashSet::new();
         let mut dict = Vec::new();
         for &(key, value) in entries {
-            let key = match self.value(key, depth + 1)? {
+            let was_in_key = mem::replace(&mut self.in_key, true);
+            let key = self.value(key, depth + 1)?;
+            self.in_key = was_in_key;
+            let key = match key {
                 Value::Str(it) => Key::Str(it),
                 Value::Int(it) => Key::Int(it),
                 other => Key::Other(format!("{other:?}")),
@@ -146,7 +180,7 @@ impl Heap {
             if !seen.insert(key.clone()) {
                 return Err(FormatError::DuplicateKey(match key {
                     Key::Int(it) => it.to_string(),
-                    Key::Str(it) | Key::Other(it) => it,
+                    Key::Str(it) | Key::Other(it) => quotable(&it),
                 }));
             }
             dict.push((key, self.value(value, depth + 1)?));
@@ -162,3 +196,6 @@ pub(crate) const TRUE: Id = 2;
 /// A model of 100,000 tensors has some two million.
 const MAX_OBJECTS: usize = 8 << 20;
 const MAX_DEPTH: usize = 100;
+/// A list of small numbers has two bytes for each, and takes some sixty of memory for each byte.
+const MEMORY_PER_BYTE: usize = 128;
+const MAX_MEMORY: usize = 2 << 30;

@@ -93,9 +93,14 @@ pub(crate) fn reduce(
             let Object::Storage { dtype: Some(dtype), .. } = *heap.get(storage) else {
                 return Err(Problem::Plain("a tensor has no typed storage"));
             };
-            Object::Tensor(tensor(heap, storages, dtype, [storage, offset, shape, strides])?)
+            if let Some(metadata) = arguments.get(6) {
+                check_metadata(heap, *metadata)?;
+            }
+            let tensor = tensor(heap, storages, dtype, [storage, offset, shape, strides])?;
+            Object::Tensor(Box::new(tensor))
         }
-        (Global::RebuildTensorV3, &[storage, offset, shape, strides, _, _, dtype, ..]) => {
+        (Global::RebuildTensorV3, &[storage, offset, shape, strides, _, _, dtype])
+        | (Global::RebuildTensorV3, &[storage, offset, shape, strides, _, _, dtype, _]) => {
             let dtype = match *heap.get(dtype) {
                 Object::Global(Global::TorchDtype(_, Some(dtype))) => dtype,
                 Object::Global(Global::TorchDtype(name, None)) => {
@@ -103,7 +108,11 @@ pub(crate) fn reduce(
                 }
                 _ => return Err(Problem::Plain("a tensor's dtype is none")),
             };
-            Object::Tensor(tensor(heap, storages, dtype, [storage, offset, shape, strides])?)
+            if let Some(metadata) = arguments.get(7) {
+                check_metadata(heap, *metadata)?;
+            }
+            let tensor = tensor(heap, storages, dtype, [storage, offset, shape, strides])?;
+            Object::Tensor(Box::new(tensor))
         }
         (Global::Dict, []) => Object::Dict(Vec::new()),
         (Global::Dict, &[entries]) => Object::Dict(dict_entries(heap, entries)?),
@@ -126,7 +135,7 @@ pub(crate) fn reduce(
         },
         (Global::NumpyScalar, &[dtype, data]) => match (heap.get(dtype), heap.get(data)) {
             (Object::NumpyDtype(dtype), Object::Bytes(data)) => {
-                Object::Array(Some(array(dtype, Vec::new(), false, data)?))
+                Object::Array(Some(Box::new(array(dtype, Vec::new(), false, data)?)))
             }
             _ => return Err(Problem::Plain("a NumPy number has no dtype, or no bytes")),
         },
@@ -163,7 +172,7 @@ pub(crate) fn build(heap: &mut Heap, object: Id, state: Id) -> Result<()> {
             let shape = sizes(heap, shape)?;
             match (heap.get(dtype), heap.get(fortran_order), heap.get(data)) {
                 (Object::NumpyDtype(dtype), Object::Bool(order), Object::Bytes(data)) => {
-                    Object::Array(Some(array(dtype, shape, *order, data)?))
+                    Object::Array(Some(Box::new(array(dtype, shape, *order, data)?)))
                 }
                 _ => return Err(Problem::Plain("an array's state has other parts than it should")),
             }
@@ -245,6 +254,16 @@ fn tensor(
             Err(Problem::Plain("a tensor reaches beyond its storage"))
         }
         Some(_) => Ok(tensor),
+    }
+}
+
+/// PyTorch notes here that a tensor is to be conjugated, or negated, when it is looked at.
+fn check_metadata(heap: &Heap, metadata: Id) -> Result<()> {
+    let is_off = |it: &(Id, Id)| matches!(heap.get(it.1), Object::Bool(false));
+    match heap.get(metadata) {
+        Object::None => Ok(()),
+        Object::Dict(entries) if entries.iter().all(is_off) => Ok(()),
+        _ => Err(Problem::Plain("a tensor is conjugated or negated lazily: save a clone of it")),
     }
 }
 

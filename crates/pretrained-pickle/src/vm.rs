@@ -51,16 +51,21 @@ impl<'a> Machine<'a> {
             FRAME => {
                 self.take(8)?;
             }
-            MARK => self.marks.push(self.stack.len()),
+            MARK => {
+                if self.marks.len() >= MAX_MARKS {
+                    return Err(FormatError::Budget("number of marks"));
+                }
+                self.marks.push(self.stack.len());
+            }
             POP => {
                 self.pop()?;
             }
             POP_MARK => {
                 self.pop_mark()?;
             }
-            NULL => self.stack.push(NONE),
-            NEWTRUE => self.stack.push(TRUE),
-            NEWFALSE => self.stack.push(FALSE),
+            NULL => self.put(NONE)?,
+            NEWTRUE => self.put(TRUE)?,
+            NEWFALSE => self.put(FALSE)?,
             BININT => {
                 let int = i32::from_le_bytes(self.array()?);
                 self.push(Object::Int(int.into()))?;
@@ -154,10 +159,10 @@ impl<'a> Machine<'a> {
             ADDITEMS => {
                 let items = self.pop_mark()?;
                 match self.top()? {
-                    Object::Set(set) => set.extend(items),
+                    Object::Set(set) => set.extend(&items),
                     _ => return Err(self.problem("elements for something that is not a set")),
                 }
-                Ok(())
+                self.heap.take(items.len() * size_of::<Id>())
             }
             SETITEM => {
                 let value = self.pop()?;
@@ -206,9 +211,7 @@ impl<'a> Machine<'a> {
                 let arguments = self.pop()?;
                 let function = self.pop()?;
                 let made = rebuild::reduce(&mut self.heap, self.storages, function, arguments);
-                let made = made.map_err(|e| e.at(self.start))?;
-                self.stack.push(made);
-                Ok(())
+                self.put(made.map_err(|e| e.at(self.start))?)
             }
             BUILD => {
                 let state = self.pop()?;
@@ -218,9 +221,7 @@ impl<'a> Machine<'a> {
             BINPERSID => {
                 let id = self.pop()?;
                 let made = rebuild::storage(&mut self.heap, self.storages, id);
-                let made = made.map_err(|e| e.at(self.start))?;
-                self.stack.push(made);
-                Ok(())
+                self.put(made.map_err(|e| e.at(self.start))?)
             }
             byte => Err(match refused_name(byte) {
                 Some(name) => FormatError::Opcode { name, at: self.start },
@@ -231,7 +232,14 @@ impl<'a> Machine<'a> {
 
     fn push(&mut self, object: Object) -> Result<(), FormatError> {
         let id = self.heap.add(object)?;
-        self.stack.push(id);
+        self.put(id)
+    }
+
+    fn put(&mut self, object: Id) -> Result<(), FormatError> {
+        if self.stack.len() >= MAX_STACK {
+            return Err(FormatError::Budget("height of the stack"));
+        }
+        self.stack.push(object);
         Ok(())
     }
 
@@ -261,31 +269,34 @@ impl<'a> Machine<'a> {
 
     fn extend_list(&mut self, items: Vec<Id>) -> Result<(), FormatError> {
         match self.top()? {
-            Object::List(list) => list.extend(items),
+            Object::List(list) => list.extend(&items),
             _ => return Err(self.problem("elements for something that is not a list")),
         }
-        Ok(())
+        self.heap.take(items.len() * size_of::<Id>())
     }
 
     fn extend_dict(&mut self, entries: Vec<(Id, Id)>) -> Result<(), FormatError> {
         match self.top()? {
-            Object::Dict(dict) => dict.extend(entries),
+            Object::Dict(dict) => dict.extend(&entries),
             _ => return Err(self.problem("entries for something that is not a dictionary")),
         }
-        Ok(())
+        self.heap.take(entries.len() * size_of::<(Id, Id)>())
     }
 
     fn memorize(&mut self, key: usize) -> Result<(), FormatError> {
         let object = self.last()?;
-        self.memo.insert(key, object);
+        if self.memo.insert(key, object).is_none() {
+            if self.memo.len() > MAX_MEMO {
+                return Err(FormatError::Budget("number of memo entries"));
+            }
+            self.heap.take(MEMO_ENTRY)?;
+        }
         Ok(())
     }
 
     fn recall(&mut self, key: usize) -> Result<(), FormatError> {
         let object = self.memo.get(&key).copied();
-        self.stack
-            .push(object.ok_or_else(|| self.problem("nothing is remembered under this key"))?);
-        Ok(())
+        self.put(object.ok_or_else(|| self.problem("nothing is remembered under this key"))?)
     }
 
     fn top(&mut self) -> Result<&mut Object, FormatError> {
@@ -363,3 +374,11 @@ impl<'a> Machine<'a> {
 
 /// No module or class has a longer name.
 const MAX_LINE: usize = 1024;
+/// Marks that wait for their end are as deep as what is nested.
+const MAX_MARKS: usize = 1024;
+/// Elements that wait to be put into a list: Python does that by the thousand.
+const MAX_STACK: usize = 1 << 20;
+/// As many as there may be objects.
+const MAX_MEMO: usize = 8 << 20;
+/// Bytes that an entry takes, with the room that a table keeps free.
+const MEMO_ENTRY: usize = 34;

@@ -40,12 +40,20 @@ pub(crate) fn members(source: &Source) -> Result<BTreeMap<String, Member>, Failu
         if entry.header_start < end {
             return Err(entry.problem("it overlaps another one").into());
         }
-        let start = local_header(source, &entry, directory.start)?;
-        end = start + entry.len;
+        let (start, member_end) = local_header(source, &entry, directory.start)?;
+        if entry.header_start > end {
+            return Err(entry.problem("bytes that belong to no member stand before it").into());
+        }
+        end = member_end;
         let member = Member { start, len: entry.len, crc: entry.crc };
         if members.insert(entry.name.clone(), member).is_some() {
             return Err(entry.problem("its name is there twice").into());
         }
+    }
+    // Another archive could be in the gaps, for other readers to find.
+    if end != directory.start {
+        let problem = "bytes that belong to no member stand before its directory";
+        return Err(FormatError::Archive(problem).into());
     }
     Ok(members)
 }
@@ -155,9 +163,7 @@ fn central_entry(fields: &mut Fields<'_>) -> Result<Entry, FormatError> {
     let mut entry = Entry { name, flags, crc, len: len.into(), header_start: header_start.into() };
     let mut stored = u64::from(stored);
     let mut disk = u32::from(disk);
-    if let Some(mut wide) =
-        wide_extra(extra).ok_or_else(|| entry.problem("its extra field is cut"))?
-    {
+    if let Some(mut wide) = wide_extra(extra).map_err(|it| entry.problem(it))? {
         let mut widen = |it: &mut u64| -> Result<(), FormatError> {
             if *it == u64::from(u32::MAX) {
                 *it = wide.u64()?;
@@ -187,8 +193,9 @@ fn central_entry(fields: &mut Fields<'_>) -> Result<Entry, FormatError> {
     Ok(entry)
 }
 
-/// Checks what stands before and behind a member's data, and gives the data's start.
-fn local_header(source: &Source, entry: &Entry, directory: u64) -> Result<u64, Failure> {
+/// Checks what stands before and behind a member's data, and gives the data's start and the
+/// member's end.
+fn local_header(source: &Source, entry: &Entry, directory: u64) -> Result<(u64, u64), Failure> {
     let outside = || Failure::Format(entry.problem("it reaches into the directory"));
     let end_of = |start: u64, len: u64| {
         start.checked_add(len).filter(|it| *it <= directory).ok_or_else(outside)
@@ -215,7 +222,7 @@ fn local_header(source: &Source, entry: &Entry, directory: u64) -> Result<u64, F
         return differs("the directory has other flags for it");
     }
     let (mut stored, mut len) = (u64::from(stored), u64::from(len));
-    let wide = wide_extra(extra).ok_or_else(|| entry.problem("its extra field is cut"))?;
+    let wide = wide_extra(extra).map_err(|it| entry.problem(it))?;
     if let Some(mut wide) = wide {
         len = if len == u64::from(u32::MAX) { wide.u64()? } else { len };
         stored = if stored == u64::from(u32::MAX) { wide.u64()? } else { stored };
@@ -224,7 +231,7 @@ fn local_header(source: &Source, entry: &Entry, directory: u64) -> Result<u64, F
         if (crc, stored, len) != (entry.crc, entry.len, entry.len) {
             return differs("the directory has another length or checksum for it");
         }
-        return Ok(start);
+        return Ok((start, end));
     }
     // Written before they were known: they stand behind the data.
     if (crc != 0 && crc != entry.crc) || [stored, len].iter().any(|it| *it != 0 && *it != entry.len)
@@ -240,8 +247,11 @@ fn local_header(source: &Source, entry: &Entry, directory: u64) -> Result<u64, F
     let mut wide = narrow[..8].to_vec();
     wide.extend([entry.len.to_le_bytes(), entry.len.to_le_bytes()].concat());
     let fits = u32::try_from(entry.len).is_ok();
-    if descriptor.starts_with(&wide) || (fits && descriptor.starts_with(&narrow)) {
-        return Ok(start);
+    if descriptor.starts_with(&wide) {
+        return Ok((start, end + wide.len() as u64));
+    }
+    if fits && descriptor.starts_with(&narrow) {
+        return Ok((start, end + narrow.len() as u64));
     }
     differs("the directory has another length or checksum for it")
 }
@@ -255,17 +265,23 @@ fn check_member_name(entry: &Entry) -> Result<(), FormatError> {
     if bad { Err(entry.problem("its name is no plain path")) } else { Ok(()) }
 }
 
-/// The zip64 part of an extra field, if there is one. `None` if the field is cut short.
-fn wide_extra(mut extra: &[u8]) -> Option<Option<Fields<'_>>> {
+/// The zip64 part of an extra field, if there is one.
+fn wide_extra(mut extra: &[u8]) -> Result<Option<Fields<'_>>, &'static str> {
+    let cut = "its extra field is cut";
+    let mut found = None;
     while !extra.is_empty() {
-        let (&[a, b, c, d], rest) = extra.split_first_chunk()?;
-        let (part, rest) = rest.split_at_checked(u16::from_le_bytes([c, d]).into())?;
-        if u16::from_le_bytes([a, b]) == 1 {
-            return Some(Some(Fields(part)));
+        let (&[a, b, c, d], rest) = extra.split_first_chunk().ok_or(cut)?;
+        let (part, rest) = rest.split_at_checked(u16::from_le_bytes([c, d]).into()).ok_or(cut)?;
+        match u16::from_le_bytes([a, b]) {
+            WIDE_FIELD if found.is_some() => return Err("its zip64 field is there twice"),
+            WIDE_FIELD => found = Some(Fields(part)),
+            // Some readers believe this one, others the name itself.
+            NAME_FIELD => return Err("its extra field has a second name"),
+            _ => {}
         }
         extra = rest;
     }
-    Some(None)
+    Ok(found)
 }
 
 /// Little-endian numbers, one after the other.
@@ -305,6 +321,8 @@ pub(crate) const WIDE_END: u32 = 0x0606_4b50;
 pub(crate) const LOCATOR: u32 = 0x0706_4b50;
 const DESCRIPTOR_MARK: u32 = 0x0807_4b50;
 const ENCRYPTED: u16 = 1;
+const WIDE_FIELD: u16 = 1;
+const NAME_FIELD: u16 = 0x7075;
 const DESCRIPTOR: u16 = 1 << 3;
 pub(crate) const UTF8: u16 = 1 << 11;
 pub(crate) const LOCAL_LEN: u64 = 30;

@@ -1,7 +1,7 @@
 use std::io::{self, Write};
 
 use crate::{
-    file::checksum,
+    checksum::checksum,
     zip::{CENTRAL, END, LOCAL, LOCAL_LEN, LOCATOR, UTF8, WIDE_END, WIDE_END_LEN},
 };
 

@@ -4,6 +4,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use pretrained_pickle::{Key, Tensor, Value};
 use pretrained_safetensors::{Dtype, TensorFile, cast};
 
 use super::{layouts::layout_dir, listing, temp};
@@ -150,8 +151,160 @@ fn a_single_file_becomes_a_single_file() {
     let error = convert(&source, temp.path().join("x.bin"), &ConvertOptions::default());
     let error = error.expect_err("refused").to_string();
     assert!(error.ends_with("name it *.safetensors"), "{error}");
-    let error = convert(&source, &dest, &sharded(100)).expect_err("refused").to_string();
-    assert!(error.contains("cannot be cut into shards"), "{error}");
+}
+
+#[test]
+fn a_single_file_becomes_shards_where_it_is_too_long() {
+    let temp = temp();
+    let source = layout_dir("pickled-tied").join("pytorch_model.bin");
+    let dest = temp.path().join("model.safetensors");
+    convert(&source, &dest, &ConvertOptions::default()).expect("convert");
+    let one = TensorFile::read(&dest).expect("read");
+    let converted = convert(&source, &dest, &sharded(500)).expect("convert");
+    assert!(converted.files.len() > 1);
+    // The single file would come before its shards.
+    assert!(!dest.exists());
+    let config = layout_dir("pickled-tied").join("config.json");
+    fs::copy(config, temp.path().join("config.json")).expect("copy");
+    let artifact = Artifact::open(temp.path()).expect("open");
+    assert_eq!(artifact.warnings(), []);
+    assert_eq!(artifact.weights().len(), one.header().tensors().len());
+    for (name, tensor) in one.tensors() {
+        assert_eq!(artifact.weights().read_tensor(name).expect("read"), tensor.data());
+    }
+    for (path, bytes) in &converted.files {
+        assert_eq!(fs::metadata(path).expect("there").len(), *bytes);
+    }
+
+    // Fewer shards replace more of them, and none of them is its own source.
+    let fewer = convert(&source, &dest, &sharded(1000)).expect("convert");
+    let kept: Vec<String> =
+        listing(temp.path()).into_iter().filter(|it| it.ends_with(".safetensors")).collect();
+    assert_eq!(kept.len(), fewer.files.len());
+    let error = convert(&fewer.files[0].0, &dest, &sharded(100)).expect_err("refused");
+    assert!(error.to_string().contains("this is the source as well"), "{error}");
+    assert_eq!(listing(temp.path()).len(), fewer.files.len() + 2);
+}
+
+/// Writes a pickled state dict of bytes: names, and which storage each of them views.
+fn pickled(path: &Path, names: &[(&str, usize)], wrapper: Option<&str>) {
+    let key = |name: &str| Key::Str(name.to_owned());
+    let tensor = |storage| Value::Tensor(Tensor::contiguous(storage, Dtype::U8, vec![3]));
+    let mut value =
+        Value::Dict(names.iter().map(|(name, storage)| (key(name), tensor(*storage))).collect());
+    if let Some(wrapper) = wrapper {
+        value = Value::Dict(vec![(key("epoch"), Value::Int(3)), (key(wrapper), value)]);
+    }
+    let file = fs::File::create(path).expect("create");
+    pretrained_pickle::write(file, "x", &value, |it| Ok([it.storage as u8; 3])).expect("write");
+}
+
+fn names_of(path: &Path) -> Vec<String> {
+    TensorFile::read(path).expect("read").header().tensors().keys().cloned().collect()
+}
+
+#[test]
+fn three_names_of_one_tensor_are_stored_once() {
+    let temp = temp();
+    let (source, dest) = (temp.path().join("x.bin"), temp.path().join("x.safetensors"));
+    let names = [
+        ("decoder.embed_tokens.weight", 0),
+        ("lm_head.weight", 0),
+        ("norm.weight", 1),
+        ("shared.weight", 0),
+        ("a", 2),
+        ("b", 2),
+        ("c", 2),
+    ];
+    pickled(&source, &names, None);
+    let converted = convert(&source, &dest, &ConvertOptions::default()).expect("convert");
+    assert_eq!(names_of(&dest), ["a", "norm.weight", "shared.weight"]);
+    let tied = [
+        ("b", "a"),
+        ("c", "a"),
+        ("decoder.embed_tokens.weight", "shared.weight"),
+        ("lm_head.weight", "shared.weight"),
+    ];
+    let tied = BTreeMap::from(tied.map(|(a, b)| (a.to_owned(), b.to_owned())));
+    assert_eq!(converted.tied, tied);
+    // The file says it as well, to whoever ties its names.
+    let file = TensorFile::read(&dest).expect("read");
+    let mut metadata = file.header().metadata().clone();
+    metadata.remove("format");
+    assert_eq!(metadata, tied);
+
+    // Beside a config that ties the embeddings, only those are found again by one name.
+    let dir = temp.path().join("model");
+    fs::create_dir(&dir).expect("mkdir");
+    fs::copy(layout_dir("pickled-tied").join("config.json"), dir.join("config.json"))
+        .expect("copy");
+    let names = [("lm_head.weight", 0), ("model.embed_tokens.weight", 0), ("other", 0)];
+    pickled(&dir.join("pytorch_model.bin"), &names, None);
+    let dest = temp.path().join("dest");
+    let converted = convert(&dir, &dest, &ConvertOptions::default()).expect("convert");
+    let pair = ("lm_head.weight".to_owned(), "model.embed_tokens.weight".to_owned());
+    assert_eq!(converted.tied, BTreeMap::from([pair]));
+    let names = vec!["model.embed_tokens.weight".to_owned(), "other".to_owned()];
+    assert_eq!(converted.warnings, [Warning::Shared { names: names.clone() }]);
+    assert_eq!(names_of(&dest.join("model.safetensors")), names);
+}
+
+#[test]
+fn an_output_layer_alone_keeps_its_name() {
+    let temp = temp();
+    let dir = temp.path().join("model");
+    fs::create_dir(&dir).expect("mkdir");
+    fs::copy(layout_dir("pickled-tied").join("config.json"), dir.join("config.json"))
+        .expect("copy");
+    pickled(&dir.join("pytorch_model.bin"), &[("lm_head.weight", 0)], None);
+    let dest = temp.path().join("dest");
+    let converted = convert(&dir, &dest, &ConvertOptions::default()).expect("convert");
+    assert_eq!((converted.tied.len(), converted.warnings), (0, vec![]));
+    assert_eq!(names_of(&dest.join("model.safetensors")), ["lm_head.weight"]);
+    let artifact = Artifact::open(&dest).expect("open");
+    let tie = artifact.weights().tie("model.embed_tokens.weight", "lm_head.weight");
+    assert_eq!(tie.expect("read"), Tie::TargetOnly);
+}
+
+#[test]
+fn what_a_pickle_has_beside_its_tensors_is_said() {
+    let temp = temp();
+    let (source, dest) = (temp.path().join("x.ckpt"), temp.path().join("x.safetensors"));
+    pickled(&source, &[("a", 0), ("b", 1)], Some("state_dict"));
+    let converted = convert(&source, &dest, &ConvertOptions::default()).expect("convert");
+    assert_eq!(names_of(&dest), ["a", "b"]);
+    let (file, wrapper) = ("x.ckpt".to_owned(), "state_dict".to_owned());
+    let wrapped = Warning::Wrapped { file: file.clone(), wrapper };
+    let others = Warning::NotTensors { file, entries: vec!["epoch".to_owned()], count: 1 };
+    assert_eq!(converted.warnings, [wrapped.clone(), others.clone()]);
+    let verified = crate::verify(&source, &crate::VerifyOptions::default()).expect("verify");
+    assert_eq!((verified.tensors, verified.warnings), (2, vec![wrapped, others]));
+}
+
+/// Whichever part of a file is damaged, and whether or not it is cast on the way.
+#[test]
+fn a_damaged_file_leaves_the_destination_as_it_was() {
+    let temp = temp();
+    let source = temp.path().join("pytorch_model.bin");
+    let dest = temp.path().join("x.safetensors");
+    let whole = fs::read(layout_dir("pickled-strided").join("pytorch_model.bin")).expect("read");
+    fs::write(&source, &whole).expect("write");
+    convert(&source, &dest, &ConvertOptions::default()).expect("whole");
+    let before = fs::read(&dest).expect("read");
+    let file = pretrained_pickle::PickleFile::open(&source).expect("open");
+    let names: Vec<String> = file.names().map(str::to_owned).collect();
+    let place = |name: &String| file.location(file.info(name)?).filter(|it| it.len > 0);
+    for offset in names.iter().filter_map(place).map(|it| it.offset) {
+        let mut damaged = whole.clone();
+        damaged[offset as usize] ^= 1;
+        fs::write(&source, damaged).expect("write");
+        for options in [ConvertOptions::default(), to(Dtype::BF16)] {
+            let error = convert(&source, &dest, &options).expect_err("damaged");
+            let cause = std::error::Error::source(&error).expect("the format").to_string();
+            assert!(cause.ends_with("its checksum is not that of its bytes"), "{cause}");
+        }
+    }
+    assert!(fs::read(&dest).expect("read") == before);
 }
 
 #[test]

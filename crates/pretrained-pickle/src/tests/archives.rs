@@ -49,13 +49,13 @@ fn member(problem: &'static str) -> FormatError {
 }
 
 #[test]
-fn d3_24_the_archive_as_it_should_be() {
+fn case_24_the_archive_as_it_should_be() {
     let file = PickleFile::from_bytes(archive(), Path::new("x.bin")).expect("valid");
     assert_eq!(file.names().count(), 0);
 }
 
 #[test]
-fn d3_24_compressed_members_are_no_bombs() {
+fn case_24_compressed_members_are_no_bombs() {
     let compressed = member("it is compressed: PyTorch stores");
     check_patched(CENTRAL, 0, 10, 8, compressed);
     check_patched(LOCAL, 0, 8, 8, member("the directory has other flags for it"));
@@ -63,7 +63,7 @@ fn d3_24_compressed_members_are_no_bombs() {
 }
 
 #[test]
-fn d3_24_overlapping_members_are_no_bombs() {
+fn case_24_overlapping_members_are_no_bombs() {
     let mut bytes = archive();
     let start = find(&bytes, CENTRAL, 1) + 42;
     bytes[start..start + 4].fill(0);
@@ -73,7 +73,7 @@ fn d3_24_overlapping_members_are_no_bombs() {
 }
 
 #[test]
-fn d3_24_two_directories() {
+fn case_24_two_directories() {
     // A second archive in front of the first, and behind it.
     let twice = [archive(), archive()].concat();
     check(twice, FormatError::Archive("its zip64 locator points elsewhere"));
@@ -87,7 +87,79 @@ fn d3_24_two_directories() {
 }
 
 #[test]
-fn d3_24_names_that_differ_or_lead_elsewhere() {
+fn case_24_bytes_that_belong_to_no_member() {
+    // A whole archive in front of the members, with the directory made to fit.
+    let (mut bytes, before) = (archive(), archive());
+    let moved = before.len() as u32;
+    for n in 0..2 {
+        let start = find(&bytes, CENTRAL, n) + 42;
+        let old = u32::from_le_bytes(bytes[start..start + 4].try_into().expect("four"));
+        bytes[start..start + 4].copy_from_slice(&(old + moved).to_le_bytes());
+    }
+    let (wide, locator, end) =
+        (find(&bytes, WIDE_END, 0), find(&bytes, LOCATOR, 0), find(&bytes, END, 0));
+    let old = u64::from_le_bytes(bytes[wide + 48..wide + 56].try_into().expect("eight"));
+    bytes[wide + 48..wide + 56].copy_from_slice(&(old + u64::from(moved)).to_le_bytes());
+    bytes[end + 16..end + 20].copy_from_slice(&(old as u32 + moved).to_le_bytes());
+    let old = u64::from_le_bytes(bytes[locator + 8..locator + 16].try_into().expect("eight"));
+    bytes[locator + 8..locator + 16].copy_from_slice(&(old + u64::from(moved)).to_le_bytes());
+    check([before, bytes].concat(), member("bytes that belong to no member stand before it"));
+
+    // The directory without its last entry: the member is there and in no list.
+    let mut bytes = archive();
+    let (last, wide) = (find(&bytes, CENTRAL, 1), find(&bytes, WIDE_END, 0));
+    bytes.drain(last..wide);
+    let removed = (wide - last) as u64;
+    let (wide, locator, end) =
+        (find(&bytes, WIDE_END, 0), find(&bytes, LOCATOR, 0), find(&bytes, END, 0));
+    for at in [wide + 24, wide + 32, end + 8, end + 10] {
+        bytes[at] = 1;
+    }
+    for at in [wide + 40, locator + 8] {
+        let old = u64::from_le_bytes(bytes[at..at + 8].try_into().expect("eight"));
+        bytes[at..at + 8].copy_from_slice(&(old - removed).to_le_bytes());
+    }
+    let old = u32::from_le_bytes(bytes[end + 12..end + 16].try_into().expect("four"));
+    bytes[end + 12..end + 16].copy_from_slice(&(old - removed as u32).to_le_bytes());
+    let problem = "bytes that belong to no member stand before its directory";
+    check(bytes, FormatError::Archive(problem));
+}
+
+#[test]
+fn case_24_two_directories_at_the_top() {
+    let problem = "it is in another directory than the pickle";
+    check(
+        with(&[("x/data.pkl", PICKLE), ("y/data.pkl", PICKLE)]),
+        FormatError::Member { member: "y/data.pkl".to_owned(), problem },
+    );
+    let problem = "it is a TorchScript program, not data: save the model's state_dict()";
+    check(
+        with(&[("x/data.pkl", PICKLE), ("x/constants.pkl", PICKLE)]),
+        FormatError::Archive(problem),
+    );
+}
+
+/// Our own writer pads with an extra field: it is made into another one.
+#[test]
+fn case_24_extra_fields_that_say_it_otherwise() {
+    let extra = |id: [u8; 2]| {
+        let mut bytes = archive();
+        let at = find(&bytes, LOCAL, 0) + 30 + "x/data.pkl".len();
+        assert_eq!(&bytes[at..at + 2], b"FB");
+        bytes[at..at + 2].copy_from_slice(&id);
+        // Two fields out of the one: the first of four bytes.
+        let len = u16::from_le_bytes([bytes[at + 2], bytes[at + 3]]);
+        bytes[at + 2..at + 4].copy_from_slice(&4u16.to_le_bytes());
+        bytes[at + 8..at + 10].copy_from_slice(&id);
+        bytes[at + 10..at + 12].copy_from_slice(&(len - 8).to_le_bytes());
+        bytes
+    };
+    check(extra([0x75, 0x70]), member("its extra field has a second name"));
+    check(extra([1, 0]), member("its zip64 field is there twice"));
+}
+
+#[test]
+fn case_24_names_that_differ_or_lead_elsewhere() {
     let mut bytes = archive();
     let name = find(&bytes, LOCAL, 0) + 30;
     bytes[name] = b'y';
@@ -113,7 +185,7 @@ fn d3_24_names_that_differ_or_lead_elsewhere() {
 }
 
 #[test]
-fn d3_24_lengths_and_checksums_that_differ() {
+fn case_24_lengths_and_checksums_that_differ() {
     let differs = member("the directory has another length or checksum for it");
     check_patched(LOCAL, 0, 22, 3, differs.clone());
     check_patched(LOCAL, 0, 14, 1, differs.clone());
@@ -126,7 +198,7 @@ fn d3_24_lengths_and_checksums_that_differ() {
 }
 
 #[test]
-fn d3_24_flags() {
+fn case_24_flags() {
     check_patched(CENTRAL, 0, 8, 1, member("it is encrypted"));
     check_patched(CENTRAL, 0, 8, 1 << 6, member("it has flags that PyTorch does not set"));
     check_patched(LOCAL, 0, 6, 1, member("the directory has other flags for it"));
@@ -139,7 +211,7 @@ fn d3_24_flags() {
 }
 
 #[test]
-fn d3_24_zip64_lies() {
+fn case_24_zip64_lies() {
     let differ = FormatError::Archive("its two end records differ");
     check_patched(END, 0, 10, 7, FormatError::Archive("it has several volumes"));
     check_patched(WIDE_END, 0, 24, 7, differ.clone());
@@ -171,11 +243,13 @@ fn d3_24_zip64_lies() {
 }
 
 #[test]
-fn d3_24_volumes_and_cuts() {
+fn case_24_volumes_and_cuts() {
     check_patched(END, 0, 4, 1, FormatError::Archive("it has several volumes"));
     check_patched(CENTRAL, 0, 34, 1, member("it is stored in another length than its own"));
     check_patched(CENTRAL, 0, 28, 0xffff, FormatError::Archive("its directory is cut short"));
-    check_patched(CENTRAL, 0, 42, 0xffff, member("it reaches into the directory"));
+    let problem = "it reaches into the directory";
+    let reaches = FormatError::Member { member: "x/version".to_owned(), problem };
+    check_patched(CENTRAL, 1, 42, 0xffff, reaches);
     let bytes = archive();
     for len in 0..bytes.len() {
         let cut = PickleFile::from_bytes(bytes[..len].to_vec(), Path::new("x.bin"));

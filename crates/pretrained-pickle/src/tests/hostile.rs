@@ -2,7 +2,9 @@
 
 use std::path::Path;
 
-use crate::{Error, FormatError, PickleFile, Value, opcode::*, zip_writer::ZipWriter};
+use crate::{
+    Error, FormatError, PickleFile, Value, object::Heap, opcode::*, zip_writer::ZipWriter,
+};
 
 /// An archive with this pickle, and one storage of 16 bytes.
 fn archive(pickle: &[u8]) -> Vec<u8> {
@@ -59,7 +61,7 @@ fn tensor(count: u8, offset: &[u8], shape: &[u8], strides: &[u8]) -> Vec<u8> {
 }
 
 #[test]
-fn d3_21_globals_that_run_something() {
+fn case_21_globals_that_run_something() {
     check(&[b"cos\nsystem\nX\x02\0\0\0id\x85R."], global("os", "system"));
     check(&[b"cposix\nsystem\n."], global("posix", "system"));
     check(&[b"c__builtin__\neval\n."], global("__builtin__", "eval"));
@@ -72,6 +74,9 @@ fn d3_21_globals_that_run_something() {
         global("torch._utils", "_rebuild_sparse_tensor"),
     );
     check(&[b"X\x02\0\0\0osX\x06\0\0\0system\x93."], global("os", "system"));
+    // Neither a screen nor a log is filled by a name.
+    let long = [b"X\x02\0\0\0osX\0\0\x10\0".as_slice(), &[0x1b; 1 << 20], b"\x93."].concat();
+    check(&[&long], global("os", &("\\u{1b}".repeat(200) + "…")));
     check(
         &[b"ctransformers.training_args\nTrainingArguments\n)\x81}b."],
         global("transformers.training_args", "TrainingArguments"),
@@ -79,7 +84,7 @@ fn d3_21_globals_that_run_something() {
 }
 
 #[test]
-fn d3_21_opcodes_that_run_something() {
+fn case_21_opcodes_that_run_something() {
     for (bytes, name, at) in [
         (b"(S'id'\nios\nsystem\n.".as_slice(), "STRING", 3),
         (b"(ios\nsystem\n.", "INST", 3),
@@ -106,7 +111,7 @@ fn d3_21_opcodes_that_run_something() {
 }
 
 #[test]
-fn d3_22_lengths_beyond_the_file() {
+fn case_22_lengths_beyond_the_file() {
     let end = |at| FormatError::Truncated { at };
     check(&[b"X\xff\xff\xff\xff", &[b'a'; 93]], end(100));
     check(&[b"\x8d\0\0\0\0\0\0\0\x80"], end(11));
@@ -119,7 +124,7 @@ fn d3_22_lengths_beyond_the_file() {
 }
 
 #[test]
-fn d3_22_stack_and_marks() {
+fn case_22_stack_and_marks() {
     check(&[b"."], problem(2, "the stack is empty"));
     check(&[b"t."], problem(2, "there is no mark"));
     check(&[b"(."], problem(3, "the stack is empty"));
@@ -134,7 +139,7 @@ fn d3_22_stack_and_marks() {
 }
 
 #[test]
-fn d3_22_memo_bomb() {
+fn case_22_memo_bomb() {
     // A list of ten lists of ten lists …: 10^12 values in some 300 bytes.
     let mut pickle = b"]q\x00".to_vec();
     for level in 1..13u8 {
@@ -161,13 +166,29 @@ fn d3_22_memo_bomb() {
 }
 
 #[test]
-fn d3_22_memo_keys_take_no_room() {
+fn case_22_memo_keys_take_no_room() {
     let pickle = [b"\x80\x02Nr\xff\xff\xff\xffj\xff\xff\xff\xff0.".as_slice()].concat();
     assert_eq!(open(&pickle), Ok(Value::None));
 }
 
 #[test]
-fn d3_22_depth_and_cycles() {
+fn case_22_budgets_of_the_machine() {
+    check(&[&b"(".repeat(2000)], FormatError::Budget("number of marks"));
+    check(&[b"(", &b"N".repeat((1 << 20) + 1)], FormatError::Budget("height of the stack"));
+    assert_eq!(Heap::new(0).take(17 << 20), Err(FormatError::Budget("memory")));
+    assert_eq!(Heap::new(1 << 30).take(3 << 30), Err(FormatError::Budget("memory")));
+    if std::env::var_os("RUN_SLOW_TESTS").is_some() {
+        let memo = b"\x94".repeat((8 << 20) + 1);
+        check(&[b"N", &memo], FormatError::Budget("number of memo entries"));
+    }
+    // A list of a mebibyte of nothing is put into a list over and over: references, no copies.
+    let list = [b"](".as_slice(), &[b'N'; 1 << 16], b"eq\x00"].concat();
+    let copies = b"c__builtin__\ntuple\nh\x00\x85R0".repeat(1000);
+    check(&[&list, &copies, b"."], FormatError::Budget("length of strings"));
+}
+
+#[test]
+fn case_22_depth_and_cycles() {
     let deep = [b"]".repeat(100_000), b"a".repeat(99_999), b".".to_vec()].concat();
     check(&[&deep], FormatError::Budget("depth of nesting"));
     check(&[b"]q\x00h\x00a."], FormatError::Budget("depth of nesting"));
@@ -175,7 +196,7 @@ fn d3_22_depth_and_cycles() {
 }
 
 #[test]
-fn d3_23_arguments_of_the_wrong_number_or_kind() {
+fn case_23_arguments_of_the_wrong_number_or_kind() {
     let rebuild = b"ctorch._utils\n_rebuild_tensor_v2\n";
     let other = "a function is called with other arguments than it takes";
     check(&[rebuild, b")R."], problem(36, other));
@@ -195,7 +216,7 @@ fn d3_23_arguments_of_the_wrong_number_or_kind() {
 }
 
 #[test]
-fn d3_23_tensors_that_do_not_fit_their_storage() {
+fn case_23_tensors_that_do_not_fit_their_storage() {
     let find = |pickle: Vec<u8>| match open(&[b"\x80\x02".as_slice(), &pickle].concat()) {
         Err(FormatError::Instruction { problem, .. }) => problem,
         other => panic!("{other:?}"),
@@ -227,7 +248,7 @@ fn d3_23_tensors_that_do_not_fit_their_storage() {
 }
 
 #[test]
-fn d3_23_storages_of_another_length() {
+fn case_23_storages_of_another_length() {
     let pickle = tensor(3, b"K\0", b"K\x03\x85", b"K\x01\x85");
     let lied = FormatError::Storage {
         key: "0".to_owned(),
@@ -249,7 +270,7 @@ fn d3_23_storages_of_another_length() {
 }
 
 #[test]
-fn d3_23_a_view_that_repeats_its_storage() {
+fn case_23_a_view_that_repeats_its_storage() {
     // One element, 2^40 times.
     let shape = b"\x8a\x06\0\0\0\0\0\x01\x85";
     let pickle = [b"\x80\x02".as_slice(), &tensor(4, b"K\0", shape, b"K\0\x85")].concat();
@@ -260,8 +281,101 @@ fn d3_23_a_view_that_repeats_its_storage() {
     assert_eq!(source, FormatError::Storage { key: "0".to_owned(), problem });
 }
 
+/// A dictionary of tensors that all view the storage in the same way.
+fn views(count: usize, shape: &[u8], strides: &[u8]) -> Vec<u8> {
+    let mut pickle = b"\x80\x02}(".to_vec();
+    for i in 0..count {
+        pickle.extend(b"X\x06\0\0\0");
+        pickle.extend(format!("{i:06}").as_bytes());
+        let tensor = tensor(4, b"K\0", shape, strides);
+        pickle.extend(&tensor[..tensor.len() - 1]);
+    }
+    pickle.extend(b"u.");
+    pickle
+}
+
+fn named(pickle: &[u8]) -> Result<Vec<String>, FormatError> {
+    let file = PickleFile::from_bytes(archive(pickle), Path::new("x.bin")).expect("data");
+    match file.named_tensors() {
+        Ok(named) => Ok(named.tensors.into_iter().map(|(name, _)| name).collect()),
+        Err(Error::Format { source, .. }) => Err(source),
+        Err(other) => panic!("{other}"),
+    }
+}
+
 #[test]
-fn d3_23_items_for_something_else() {
+fn case_23_views_that_repeat_their_storage_are_refused_by_their_total() {
+    // A thousand of a MiB each, from a file of 200 kB.
+    let many = views(1000, b"J\0\0\x04\0\x85", b"K\0\x85");
+    let limit = archive(&many).len() as u64 * 32 + (64 << 20);
+    assert_eq!(named(&many), Err(FormatError::Repeated { total: 1000 << 20, limit }));
+    // One of 4 TiB.
+    let one = views(1, b"\x8a\x06\0\0\0\0\0\x01\x85", b"K\0\x85");
+    let limit = archive(&one).len() as u64 * 32 + (64 << 20);
+    assert_eq!(named(&one), Err(FormatError::Repeated { total: 4 << 40, limit }));
+    // Within reason it is not a bomb.
+    assert_eq!(named(&views(50, b"K\x04\x85", b"K\x01\x85")).map(|it| it.len()), Ok(50));
+}
+
+#[test]
+fn case_23_tensors_that_would_be_another_tensor_to_torch() {
+    let tensor = tensor(4, b"K\0", b"K\x04\x85", b"K\x01\x85");
+    let with = |metadata: &[u8]| [&tensor[..tensor.len() - 3], metadata, b"tR."].concat();
+    check(
+        &[&with(b"}X\x04\0\0\0conj\x88s")],
+        problem(136, "a tensor is conjugated or negated lazily: save a clone of it"),
+    );
+    let harmless = [b"\x80\x02".as_slice(), &with(b"}X\x03\0\0\0neg\x89s")].concat();
+    open(&harmless).expect("as it is");
+}
+
+#[test]
+fn case_23_tensors_that_no_name_leads_to() {
+    let tensor = tensor(4, b"K\0", b"K\x04\x85", b"K\x01\x85");
+    let tensor = &tensor[..tensor.len() - 1];
+    let hidden = FormatError::Unnamed {
+        path: "?".to_owned(),
+        problem: "it is an attribute of something, or nothing uses it",
+    };
+    // An attribute of the state dict, one that is thrown away, and an element of a set.
+    let attribute = [b"\x80\x02}}X\x01\0\0\0a".as_slice(), tensor, b"sb."].concat();
+    assert_eq!(named(&attribute), Err(hidden.clone()));
+    assert_eq!(named(&[b"\x80\x02", tensor, b"0}."].concat()), Err(hidden));
+    let unnamed =
+        |path: &str, problem| Err(FormatError::Unnamed { path: path.to_owned(), problem });
+    let in_set = [b"\x80\x02}X\x01\0\0\0a\x8f(".as_slice(), tensor, b"\x90s."].concat();
+    assert_eq!(named(&in_set), unnamed("a", "it is in a set, which has no order"));
+    let alone = [b"\x80\x02", tensor, b"."].concat();
+    let problem = "it is all there is; save a dictionary of it: {\"name\": tensor}";
+    assert_eq!(named(&alone), unnamed("", problem));
+    let tuple = [b"\x80\x02}K\x01K\x02\x86".as_slice(), tensor, b"s."].concat();
+    let problem = "its key is neither a string nor an integer";
+    assert_eq!(named(&tuple), unnamed("", problem));
+    let empty = [b"\x80\x02}X\0\0\0\0".as_slice(), tensor, b"s."].concat();
+    assert_eq!(named(&empty), unnamed("", "its key is empty"));
+    let long = [b"\x80\x02}X\x01\x10\0\0".as_slice(), &[b'a'; 4097], tensor, b"s."].concat();
+    assert_eq!(named(&long), unnamed("", "its name would be over 4096 bytes"));
+    check(&[b"}", tensor, b"Ns."], problem_of_key());
+    // Two ways to the same name.
+    let twice = [b"\x80\x02}(K\x01".as_slice(), tensor, b"X\x01\0\0\x001", tensor, b"u."];
+    assert_eq!(named(&twice.concat()), Err(FormatError::DuplicateName("1".to_owned())));
+    // A long key over many tensors would be in each of their names.
+    let key = [b"X\xff\x0f\0\0".as_slice(), &[b'a'; 4095 - 100]].concat();
+    let key = [b"X".as_slice(), &(4095u32 - 100).to_le_bytes(), &key[5..]].concat();
+    let mut many = [b"\x80\x02}".as_slice(), &key, b"]("].concat();
+    many.extend(tensor);
+    many.extend(b"q\x00");
+    many.extend(b"h\x00".repeat(40_000));
+    many.extend(b"es.");
+    assert_eq!(named(&many), Err(FormatError::Budget("length of names")));
+}
+
+fn problem_of_key() -> FormatError {
+    problem(0, "a tensor is a key")
+}
+
+#[test]
+fn case_23_items_for_something_else() {
     check(&[b"NK\x01K\x01s."], problem(7, "entries for something that is not a dictionary"));
     check(&[b"](NNu."], problem(6, "entries for something that is not a dictionary"));
     check(&[b"}Na."], problem(4, "elements for something that is not a list"));
@@ -272,7 +386,7 @@ fn d3_23_items_for_something_else() {
 }
 
 #[test]
-fn d3_25_other_forms() {
+fn case_25_other_forms() {
     let open = |bytes: Vec<u8>| match PickleFile::from_bytes(bytes, Path::new("x.bin")) {
         Err(Error::Format { source, .. }) => source,
         other => panic!("{other:?}"),
@@ -293,7 +407,7 @@ fn d3_25_other_forms() {
 }
 
 #[test]
-fn d3_25_legacy_file_cut_short_or_appended_to() {
+fn case_25_legacy_file_cut_short_or_appended_to() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/views-legacy.bin");
     let bytes = std::fs::read(path).expect("a fixture");
     let open = |bytes: &[u8]| match PickleFile::from_bytes(bytes.to_vec(), Path::new("x.bin")) {
@@ -310,7 +424,7 @@ fn d3_25_legacy_file_cut_short_or_appended_to() {
 }
 
 #[test]
-fn d3_26_protocols_0_and_1() {
+fn case_26_protocols_0_and_1() {
     let open = |bytes: &[u8]| match PickleFile::from_bytes(bytes.to_vec(), Path::new("x.bin")) {
         Err(Error::Format { source, .. }) => source,
         other => panic!("{other:?}"),
