@@ -7,23 +7,12 @@ use rayon::prelude::*;
 
 /// Fills a buffer from a position of a file on: in pieces, in parallel, if it is long.
 pub fn read_file_at(file: &File, buffer: &mut [u8], start: u64) -> io::Result<()> {
-    let read_at =
-        |piece: &mut [u8], at| pretrained_fs::read_exact_at(file, piece, at).map(|()| piece.len());
-    read(read_at, buffer, start)
-}
-
-/// Fills `buffer` from position `start` on. `read_at` may read less than asked for, and may be
-/// interrupted.
-pub(crate) fn read(
-    read_at: impl Fn(&mut [u8], u64) -> io::Result<usize> + Sync,
-    buffer: &mut [u8],
-    start: u64,
-) -> io::Result<()> {
     if buffer.len() <= PIECE_LEN {
-        return read_exact(&read_at, buffer, start);
+        return pretrained_fs::read_exact_at(file, buffer, start);
     }
-    let pieces = buffer.par_chunks_mut(PIECE_LEN).enumerate();
-    pieces.try_for_each(|(i, piece)| read_exact(&read_at, piece, start + (i * PIECE_LEN) as u64))
+    buffer.par_chunks_mut(PIECE_LEN).enumerate().try_for_each(|(i, piece)| {
+        pretrained_fs::read_exact_at(file, piece, start + (i * PIECE_LEN) as u64)
+    })
 }
 
 /// What can be written in any order, from several threads.
@@ -51,28 +40,6 @@ pub(crate) fn write(out: &impl WriteAt, bytes: &[u8], start: u64) -> io::Result<
     }
     let pieces = bytes.par_chunks(PIECE_LEN).enumerate();
     pieces.try_for_each(|(i, piece)| out.write_all_at(piece, start + (i * PIECE_LEN) as u64))
-}
-
-fn read_exact(
-    read_at: &impl Fn(&mut [u8], u64) -> io::Result<usize>,
-    mut buffer: &mut [u8],
-    mut at: u64,
-) -> io::Result<()> {
-    while !buffer.is_empty() {
-        match read_at(buffer, at) {
-            Ok(0) => {
-                let message = format!("the file was cut short at {at} while it was read");
-                return Err(io::Error::new(io::ErrorKind::UnexpectedEof, message));
-            }
-            Ok(len) => {
-                buffer = &mut buffer[len..];
-                at += len as u64;
-            }
-            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-            Err(e) => return Err(e),
-        }
-    }
-    Ok(())
 }
 
 /// Long enough to make the system call's cost small, short enough to share the work evenly.

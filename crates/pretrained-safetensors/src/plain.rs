@@ -14,10 +14,7 @@ use crate::{
 pub(crate) fn parse(json: &str) -> Option<Entries> {
     let mut text = Text { json, at: 0 };
     let mut metadata = None;
-    // No entry is shorter than this, and most are not much longer.
-    let mut tensors = Vec::with_capacity(
-        json.len() / r#""w":{"dtype":"F32","shape":[4],"data_offsets":[0,16]},"#.len(),
-    );
+    let mut tensors = Vec::with_capacity(json.len() / USUAL_ENTRY);
     text.map(|text, name| {
         if name == METADATA_KEY {
             return metadata.replace(text.metadata()?).is_none().then_some(());
@@ -183,5 +180,7 @@ const ENDS_STRING: [bool; 256] = {
     ends[b'\\' as usize] = true;
     ends
 };
+/// Bytes of an entry, about.
+const USUAL_ENTRY: usize = 128;
 /// So many digits always fit into 64 bits.
 const MAX_DIGITS: usize = 19;
