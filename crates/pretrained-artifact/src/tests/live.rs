@@ -75,7 +75,6 @@ fn every_layout_that_torch_and_transformers_write() {
     assert_eq!(names.len(), 28, "{names:?}");
     for name in names {
         let dir = out.path().join(&name);
-        println!("{name}");
         for file in listing(&dir) {
             if ["pytorch_model.bin", "optimizer.pt", "model.safetensors"].contains(&file.as_str()) {
                 let dest = dest.path().join(format!("{name}-{file}.safetensors"));

@@ -74,12 +74,10 @@ fn every_way_to_view() {
             (&[3, 1, 5], &[7, 100, 1]),
             (&[2, 3, 2, 3], &[1, 2, 6, 12]),
             (&[3, 0, 2], &[1, 1, 1]),
-            (&[700, 900], &[1, 3000]),
+            (&[70, 90], &[1, 3000]),
         ] {
             for piece in [1, 7, 64] {
-                if piece > 1 || shape.iter().product::<usize>() < 1000 {
-                    check(&view(dtype, shape, strides), piece);
-                }
+                check(&view(dtype, shape, strides), piece);
             }
         }
     }
