@@ -1,8 +1,11 @@
 use std::{
-    env, fs,
+    env,
+    ffi::OsString,
+    io::Read,
     path::{Path, PathBuf},
 };
 
+use pretrained_fs::Reader;
 use pretrained_safetensors::is_plain_name;
 
 use crate::{
@@ -45,29 +48,38 @@ pub(crate) fn find_snapshot(
                 return Ok(None);
             }
             let path = repository.join(REFS).join(revision);
-            match fs::read_to_string(&path) {
-                Ok(commit) => commit.trim().to_owned(),
-                Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-                Err(e) => return Err(io_error("read", &path, e)),
+            match pretrained_fs::metadata(&path)? {
+                Some(metadata) if metadata.is_file() => (),
+                // A directory is the first half of a branch's name.
+                _ => return Ok(None),
             }
+            let mut commit = String::new();
+            let mut file = Reader::new(pretrained_fs::open(&path)?, &path).take(MAX_REF);
+            file.read_to_string(&mut commit).map_err(|e| io_error("read", &path, e))?;
+            commit.trim().to_owned()
         }
     };
     let snapshot = repository.join(SNAPSHOTS).join(&commit);
     Ok((is_plain_segment(&commit) && snapshot.is_dir()).then_some(snapshot))
 }
 
-/// Where `huggingface_hub` keeps what it downloaded.
+/// Where `huggingface_hub` keeps what it downloaded, on this machine and for this user.
 fn cache_dir() -> Option<PathBuf> {
-    let var = |name: &str| env::var_os(name).filter(|it| !it.is_empty()).map(PathBuf::from);
-    let home = || var("HOME");
-    let hub = var("HF_HUB_CACHE").or_else(|| var("HUGGINGFACE_HUB_CACHE"));
-    hub.or_else(|| Some(var("HF_HOME")?.join(HUB)))
-        .or_else(|| Some(var("XDG_CACHE_HOME")?.join(HUGGINGFACE).join(HUB)))
-        .or_else(|| Some(home()?.join(".cache").join(HUGGINGFACE).join(HUB)))
-        .map(|it| match (it.strip_prefix("~"), home()) {
-            (Ok(rest), Some(home)) => home.join(rest),
-            _ => it,
-        })
+    cache_dir_of(|name| env::var_os(name))
+}
+
+/// The same where the environment's variables are these.
+pub(crate) fn cache_dir_of(var: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
+    let var = |name: &str| var(name).filter(|it| !it.is_empty()).map(PathBuf::from);
+    let user = var("HOME");
+    let expand = |path: PathBuf| match (path.strip_prefix("~"), &user) {
+        (Ok(rest), Some(user)) => user.join(rest),
+        _ => path,
+    };
+    let cache = || var("XDG_CACHE_HOME").or_else(|| Some(user.as_ref()?.join(".cache")));
+    let home = || var("HF_HOME").or_else(|| Some(cache()?.join(HUGGINGFACE))).map(expand);
+    let hub = var("HF_HUB_CACHE").or_else(|| var("HUGGINGFACE_HUB_CACHE")).map(expand);
+    hub.or_else(|| Some(home()?.join(HUB)))
 }
 
 /// `name` or `org/name`, in the letters the hub allows.
@@ -81,6 +93,8 @@ fn is_plain_segment(segment: &str) -> bool {
     !segment.starts_with('.') && is_plain_name(segment)
 }
 
+/// Many times as long as a commit.
+const MAX_REF: u64 = 4096;
 const MAIN: &str = "main";
 const REFS: &str = "refs";
 const HUB: &str = "hub";

@@ -12,6 +12,7 @@ mod saving;
 use std::{borrow::Cow, fs, io, path::Path};
 
 use pretrained_config::Config;
+pub(crate) use pretrained_fs::with_causes as chain;
 use pretrained_safetensors::{Dtype, Layout, Metadata, TensorSpec};
 
 use crate::{Contents, SaveOptions, save};
@@ -79,14 +80,6 @@ pub(crate) fn save_contents(
     };
     let bytes = |it: &TensorSpec| -> io::Result<Cow<'_, [u8]>> { Ok(Cow::Owned(data(it, salt))) };
     save(dir, &contents, bytes, options)
-}
-
-/// An error and its causes.
-pub(crate) fn chain(error: &dyn std::error::Error) -> String {
-    match error.source() {
-        Some(source) => format!("{error}: {}", chain(source)),
-        None => error.to_string(),
-    }
 }
 
 /// Every name in a directory, sorted.

@@ -1,10 +1,10 @@
 use std::{
-    error,
     path::{Path, PathBuf},
     sync::atomic::{AtomicU64, Ordering},
 };
 
 use half::{bf16, f16};
+use pretrained_fs::with_causes;
 use pretrained_safetensors::{Dtype, Strictness};
 use pretrained_tokenizer::TokenizerFiles;
 use rayon::prelude::*;
@@ -20,6 +20,9 @@ pub struct VerifyOptions {
     pub variant: Option<String>,
     /// Reads every floating-point tensor, and looks for values that are not finite.
     pub values: bool,
+    /// Whether to let files pass that break the safetensors format as the reference lets them. What
+    /// they break is then a warning.
+    pub strictness: Strictness,
 }
 
 /// What was found.
@@ -64,9 +67,9 @@ pub fn verify(path: impl AsRef<Path>, options: &VerifyOptions) -> Result<Verific
         let (dir, _unchanged) = artifact::open_dir(&path)?;
         verification.check_dir(&dir, options)
     } else {
-        let weights = verification.keep(Weights::open_file(&path, Strictness::Strict));
-        verification.warnings = weights.as_ref().map(Weights::odd).unwrap_or_default();
-        weights
+            let weights = verification.keep(Weights::open_file(&path, options.strictness));
+            verification.warnings = weights.as_ref().map(Weights::odd).unwrap_or_default();
+            weights
     };
     if let Some(weights) = weights {
         verification.check_weights(&weights, options);
@@ -85,14 +88,15 @@ impl Verification {
         let tokenizer = self.keep(TokenizerFiles::read(dir.path()).map_err(Error::from));
         self.check_tokenizer(dir, &tokenizer.unwrap_or_default());
         let config = self.keep(artifact::read_config(dir))?;
-        let open = OpenOptions { variant: options.variant.clone(), ..OpenOptions::default() };
+        let (variant, strictness) = (options.variant.clone(), options.strictness);
+        let open = OpenOptions { variant, strictness };
         match artifact::open_weights(dir, &config, &open) {
             Ok((weights, warnings)) => {
                 self.warnings = warnings;
                 Some(weights)
             }
             Err(Failures(errors)) => {
-                self.problems.extend(errors.iter().map(one_line));
+                self.problems.extend(errors.iter().map(|it| with_causes(it)));
                 None
             }
         }
@@ -125,7 +129,7 @@ impl Verification {
 
     /// Takes note of an error.
     fn keep<T>(&mut self, result: Result<T, Error>) -> Option<T> {
-        result.map_err(|e| self.problems.push(one_line(&e))).ok()
+        result.map_err(|e| self.problems.push(with_causes(&e))).ok()
     }
 }
 
@@ -147,33 +151,62 @@ fn count_non_finite(weights: &Weights, name: &str) -> Result<Option<NonFinite>, 
 /// Counts what is not a number, and what is infinite, among the elements in some bytes.
 type Counter = fn(&[u8]) -> (u64, u64);
 
+/// A float whose exponent is all ones is infinite, or with a fraction no number. So without its sign
+/// it is at least infinity's bits, which the compiler asks of many elements at a time.
+macro_rules! counter {
+    ($bits:ty, $infinity:expr) => {
+        |bytes| {
+            let (elements, _) = bytes.as_chunks();
+            let (mut nan, mut infinite) = (0, 0);
+            // So that the counts of a chunk fit the width of an element.
+            for chunk in elements.chunks(1 << 12) {
+                let (mut nans, mut infinities): ($bits, $bits) = (0, 0);
+                for element in chunk {
+                    let bits = <$bits>::from_le_bytes(*element) & (<$bits>::MAX >> 1);
+                    nans += <$bits>::from(bits > $infinity);
+                    infinities += <$bits>::from(bits == $infinity);
+                }
+                nan += u64::from(nans);
+                infinite += u64::from(infinities);
+            }
+            (nan, infinite)
+        }
+    };
+}
+
 fn counter(dtype: Dtype) -> Option<Counter> {
     match dtype {
-        Dtype::F16 => Some(|it| count(it, |it| classify(f16::from_le_bytes(it).to_f64()))),
-        Dtype::BF16 => Some(|it| count(it, |it| classify(bf16::from_le_bytes(it).to_f64()))),
-        Dtype::F32 => Some(|it| count(it, |it| classify(f64::from(f32::from_le_bytes(it))))),
-        Dtype::F64 => Some(|it| count(it, |it| classify(f64::from_le_bytes(it)))),
+        Dtype::F16 => Some(counter!(u16, f16::INFINITY.to_bits())),
+        Dtype::BF16 => Some(counter!(u16, bf16::INFINITY.to_bits())),
+        Dtype::F32 => Some(counter!(u32, f32::INFINITY.to_bits())),
+        Dtype::F64 => Some(counter!(u64, f64::INFINITY.to_bits())),
         _ => None,
     }
 }
 
-fn count<const N: usize>(bytes: &[u8], classify: impl Fn([u8; N]) -> (u64, u64)) -> (u64, u64) {
-    let (elements, _) = bytes.as_chunks::<N>();
-    let add = |sum: (u64, u64), it: (u64, u64)| (sum.0 + it.0, sum.1 + it.1);
-    elements.iter().map(|it| classify(*it)).fold((0, 0), add)
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-fn classify(value: f64) -> (u64, u64) {
-    (u64::from(value.is_nan()), u64::from(value.is_infinite()))
-}
-
-/// An error and its causes.
-fn one_line(error: &Error) -> String {
-    let mut line = error.to_string();
-    let mut source = error::Error::source(error);
-    while let Some(cause) = source {
-        line += &format!(": {cause}");
-        source = cause.source();
+    /// Every number of 16 bits, and the same widened, beside what the types say of themselves.
+    #[test]
+    fn counts_are_those_of_the_types_themselves() {
+        let all = || 0..=u16::MAX;
+        let check = |dtype, bytes: Vec<u8>, is: &dyn Fn(u16) -> (bool, bool)| {
+            let count = |pick: fn(&(bool, bool)) -> bool| all().map(is).filter(pick).count() as u64;
+            let expected = (count(|it| it.0), count(|it| it.1));
+            assert_eq!(counter(dtype).expect("a float")(&bytes), expected, "{dtype}");
+            assert!(0 < expected.0 && expected.1 == 2, "{dtype}: {expected:?}");
+        };
+        let bf = |bits: u16| bf16::from_bits(bits);
+        check(Dtype::F16, all().flat_map(u16::to_le_bytes).collect(), &|it| {
+            (f16::from_bits(it).is_nan(), f16::from_bits(it).is_infinite())
+        });
+        let is_bf16 = |it| (bf(it).is_nan(), bf(it).is_infinite());
+        check(Dtype::BF16, all().flat_map(u16::to_le_bytes).collect(), &is_bf16);
+        let wide = all().flat_map(|it| bf(it).to_f32().to_le_bytes()).collect();
+        check(Dtype::F32, wide, &is_bf16);
+        let wide = all().flat_map(|it| bf(it).to_f64().to_le_bytes()).collect();
+        check(Dtype::F64, wide, &is_bf16);
     }
-    line
 }

@@ -61,8 +61,3 @@ pub enum SaveError<E> {
         path: PathBuf,
     },
 }
-
-/// An error and its cause in one line.
-pub(crate) fn describe(error: &dyn std::error::Error) -> String {
-    error.source().map_or_else(|| error.to_string(), |it| format!("{error}: {it}"))
-}

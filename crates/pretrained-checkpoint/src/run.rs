@@ -6,11 +6,10 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-use pretrained_fs::{Lock, StagedDir};
+use pretrained_fs::{Lock, StagedDir, with_causes};
 
 use crate::{
     Damage, Error, MANIFEST, PREFIX, Report, Retention, SaveError,
-    error::describe,
     manifest::{self, Manifest},
     verify::{Depth, look, step_of, verify},
 };
@@ -272,7 +271,7 @@ impl Checkpoints {
                 }
                 None
             }
-            Err(e) => Some(Reason::Unreadable(describe(&e))),
+            Err(e) => Some(Reason::Unreadable(with_causes(&e))),
         }
     }
 

@@ -1,10 +1,10 @@
 use std::{io, path::Path};
 
+use pretrained_fs::with_causes;
 use serde::Deserialize;
 
 use crate::{
     Error, MANIFEST,
-    error::describe,
     hash::hash,
     manifest::{self, FileRecord, Manifest, ManifestError},
 };
@@ -134,7 +134,7 @@ fn damage_of(checkpoint: &Path, file: &str, record: &FileRecord, depth: Depth) -
     let file = file.to_owned();
     let unreadable = |file: String, reason: String| Some(Damage::Unreadable { file, reason });
     match pretrained_fs::metadata(&path) {
-        Err(e) => return unreadable(file, describe(&e)),
+        Err(e) => return unreadable(file, with_causes(&e)),
         Ok(None) => return Some(Damage::Missing { file }),
         Ok(Some(metadata)) if metadata.len() != record.size => {
             let (expected, found) = (record.size, metadata.len());
@@ -166,7 +166,7 @@ fn structure(checkpoint: &Path, names: &[String]) -> Report {
             }
             Ok(Some(metadata)) => report.bytes = report.bytes.saturating_add(metadata.len()),
             Ok(None) => report.damage.push(unreadable("it is a link to nothing".to_owned())),
-            Err(e) => report.damage.push(unreadable(describe(&e))),
+            Err(e) => report.damage.push(unreadable(with_causes(&e))),
         }
     }
     match trainer_step(&checkpoint.join(TRAINER_STATE)) {

@@ -4,7 +4,7 @@ use std::{
 };
 
 use anyhow::Result;
-use pretrained::artifact::{CONFIG, Format, Inspection, OpenOptions, inspect};
+use pretrained::artifact::{CONFIG, Format, Inspection, OpenOptions, Strictness, inspect};
 use serde_json::{Value, json};
 
 use crate::{
@@ -22,13 +22,18 @@ pub(crate) struct Args {
     /// The variant of the weights, such as fp16 for model.fp16.safetensors.
     #[arg(long)]
     variant: Option<String>,
+    /// Read files that break the safetensors format in ways that the reference lets pass, with a
+    /// warning.
+    #[arg(long)]
+    compat: bool,
     /// Print JSON.
     #[arg(long)]
     json: bool,
 }
 
 pub(crate) fn run(args: Args) -> Result<ExitCode> {
-    let options = OpenOptions { variant: args.variant, ..OpenOptions::default() };
+    let strictness = if args.compat { Strictness::Compat } else { Strictness::Strict };
+    let options = OpenOptions { variant: args.variant, strictness };
     if runs::is_run(&args.path) {
         // A run that has come to its end has the finished model beside its checkpoints.
         let has_model = args.path.join(CONFIG).exists();

@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use pretrained::train::{Event, LogEntry, StepReport};
+use pretrained::{
+    fs::with_causes,
+    train::{Event, LogEntry, StepReport},
+};
 
 use crate::progress::Bar;
 
@@ -50,9 +53,12 @@ impl TrainProgress {
                 self.line(&line);
             }
             Event::NotSaved { step, error } => {
-                self.line(&format!("warning: no checkpoint at step {step}: {}", chain(*error)));
+                self.line(&format!(
+                    "warning: no checkpoint at step {step}: {}",
+                    with_causes(*error)
+                ));
             }
-            Event::NotRecorded(error) => self.line(&format!("warning: {}", chain(*error))),
+            Event::NotRecorded(error) => self.line(&format!("warning: {}", with_causes(*error))),
             Event::BestLoaded(checkpoint) => {
                 self.line(&format!("loaded the best weights, {}", checkpoint.path.display()));
             }
@@ -126,15 +132,4 @@ fn short(value: f64) -> String {
         }
         _ => format!("{value:.3e}"),
     }
-}
-
-/// An error and what caused it, on one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(it) = source {
-        text.push_str(&format!(": {it}"));
-        source = it.source();
-    }
-    text
 }

@@ -5,7 +5,7 @@ use std::{
 
 use anyhow::Result;
 use pretrained::{
-    artifact::{self, CONFIG, NonFinite, Verification, VerifyOptions},
+    artifact::{self, CONFIG, NonFinite, Strictness, Verification, VerifyOptions},
     checkpoint::{self, Checkpoints, MANIFEST, Report},
     torch::{self, AutoModelForCausalLM, Device},
     train::TrainerState,
@@ -23,7 +23,8 @@ use crate::{
 /// all files are there and agree with each other. Exit code 0: whole; 1: damaged, or not readable.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// A .safetensors or .bin file, a model directory, a checkpoint, or the directory of a run.
+    /// A .safetensors or .bin file, a model directory, org/name from the Hugging Face cache, a
+    /// checkpoint, or the directory of a run.
     path: PathBuf,
     /// The variant of the weights, such as fp16 for model.fp16.safetensors.
     #[arg(long)]
@@ -31,6 +32,10 @@ pub(crate) struct Args {
     /// Also read every value, and name the tensors that have NaN or infinite ones.
     #[arg(long)]
     values: bool,
+    /// Let files pass that break the safetensors format in ways that the reference lets pass, with a
+    /// warning.
+    #[arg(long)]
+    compat: bool,
     /// Print JSON.
     #[arg(long)]
     json: bool,
@@ -46,24 +51,26 @@ struct Verified {
 }
 
 pub(crate) fn run(args: Args) -> Result<ExitCode> {
-    let options = VerifyOptions { variant: args.variant, values: args.values };
+    let strictness = if args.compat { Strictness::Compat } else { Strictness::Strict };
+    let options = VerifyOptions { variant: args.variant, values: args.values, strictness };
+    let path = artifact::resolve(&args.path)?;
     let mut targets = Vec::new();
-    if runs::is_run(&args.path) {
-        let checkpoints = Checkpoints::read(&args.path)?.list()?;
+    if runs::is_run(&path) {
+        let checkpoints = Checkpoints::read(&path)?.list()?;
         targets.extend(checkpoints.into_iter().map(|it| it.path));
         // A run that has come to its end has the finished model beside its checkpoints.
-        if args.path.join(CONFIG).exists() {
-            targets.push(args.path.clone());
+        if path.join(CONFIG).exists() {
+            targets.push(path.clone());
         }
     } else {
-        targets.push(args.path.clone());
+        targets.push(path.clone());
     }
     let verified = targets.iter().map(|it| verify(it, &options)).collect::<Result<Vec<_>>>()?;
 
     let is_whole = verified.iter().all(|it| it.problems.is_empty());
     if args.json {
         output::print_json(&json!({
-            "path": args.path,
+            "path": path,
             "whole": is_whole,
             "targets": verified.iter().map(Verified::to_json).collect::<Vec<Value>>(),
         }))?;
@@ -106,6 +113,19 @@ impl Verified {
         self.content.as_ref().is_some_and(|it| it.has_manifest)
     }
 
+    /// What can be done about damage.
+    fn way_out(&self) -> &'static str {
+        match self.content {
+            Some(_) => {
+                "to repair: copy the files named above from a backup; --resume passes this checkpoint \
+                 over, and goes on from the newest whole one"
+            }
+            None => {
+                "to repair: download or copy the files named above again, or save the model again"
+            }
+        }
+    }
+
     fn to_json(&self) -> Value {
         let Verification { path, files, tensors, warnings, non_finite, .. } = &self.structure;
         let non_finite = non_finite.iter().map(|NonFinite { tensor, nan, infinite }| {
@@ -140,6 +160,7 @@ impl Verified {
             for problem in &self.problems {
                 text += &format!("  {}\n", one_line(problem));
             }
+            text += &format!("  {}\n", self.way_out());
         }
         for NonFinite { tensor, nan, infinite } in &self.structure.non_finite {
             let tensor = one_line(tensor);

@@ -26,7 +26,7 @@ pub fn link_or_copy(from: &Path, to: &Path) -> Result<Linkage, Error> {
         copy_file(from, to)?;
         return Ok(Linkage::Copied);
     }
-    let source = seam::open(from)?;
+    let source = crate::open(from)?;
     let target = NewFile::create(to)?;
     match seam::clone((&source, from), (target.file(), to)) {
         Ok(()) => return Ok(Linkage::Cloned),
@@ -58,7 +58,7 @@ pub(crate) fn copy_entry(from: &Path, to: &Path) -> Result<(), Error> {
 
 fn copy_file(from: &Path, to: &Path) -> Result<(), Error> {
     use std::io::Write;
-    let source = seam::open(from)?;
+    let source = crate::open(from)?;
     let metadata = source.metadata().map_err(|e| Error::new("look at", from, e))?;
     if !metadata.is_file() {
         return Err(Error::new("copy", from, io::Error::other("not a regular file")));
@@ -66,7 +66,7 @@ fn copy_file(from: &Path, to: &Path) -> Result<(), Error> {
     let mut target = NewFile::create(to)?;
     let mut buffer = vec![0; 1 << 20];
     loop {
-        let n = seam::read(&source, from, &mut buffer).map_err(|e| Error::new("read", from, e))?;
+        let n = crate::read(&source, from, &mut buffer).map_err(|e| Error::new("read", from, e))?;
         if n == 0 {
             return Ok(());
         }
@@ -76,7 +76,7 @@ fn copy_file(from: &Path, to: &Path) -> Result<(), Error> {
 
 /// Whether two files have the same content.
 pub(crate) fn is_same(a: &Path, b: &Path) -> Result<bool, Error> {
-    let (file_a, file_b) = (seam::open(a)?, seam::open(b)?);
+    let (file_a, file_b) = (crate::open(a)?, crate::open(b)?);
     let (mut buffer_a, mut buffer_b) = (vec![0; 1 << 18], vec![0; 1 << 18]);
     loop {
         let n_a = read_full(&file_a, a, &mut buffer_a)?;
@@ -93,7 +93,9 @@ pub(crate) fn is_same(a: &Path, b: &Path) -> Result<bool, Error> {
 fn read_full(file: &std::fs::File, path: &Path, buffer: &mut [u8]) -> Result<usize, Error> {
     let mut len = 0;
     while len < buffer.len() {
-        match seam::read(file, path, &mut buffer[len..]).map_err(|e| Error::new("read", path, e))? {
+        match crate::read(file, path, &mut buffer[len..])
+            .map_err(|e| Error::new("read", path, e))?
+        {
             0 => break,
             n => len += n,
         }
@@ -101,7 +103,8 @@ fn read_full(file: &std::fs::File, path: &Path, buffer: &mut [u8]) -> Result<usi
     Ok(len)
 }
 
-fn is_link_limit(error: &Error) -> bool {
+/// Whether a link was refused because of what it would be a link to.
+pub(crate) fn is_link_limit(error: &Error) -> bool {
     use rustix::io::Errno;
     let limits = [Errno::MLINK, Errno::ACCESS].map(|it| Some(it.raw_os_error()));
     limits.contains(&error.raw_os_error())

@@ -29,7 +29,7 @@ impl DirLock {
     fn take(dir: &Path, operation: FlockOperation) -> Result<DirLock, Error> {
         let start = Instant::now();
         loop {
-            let file = seam::open(dir)?;
+            let file = crate::open(dir)?;
             match seam::try_lock(&file, dir, operation) {
                 // Otherwise the directory was exchanged while we waited, and this is the old one.
                 Ok(true) if staging::is_at(&file, dir)? => return Ok(DirLock { file }),

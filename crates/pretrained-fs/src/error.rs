@@ -56,10 +56,26 @@ impl Error {
         Error { in_place: true, advice: Some(advice), ..self }
     }
 
+    /// Whether it was a sync that failed.
+    pub(crate) fn is_of_sync(&self) -> bool {
+        self.action == "sync"
+    }
+
     /// Whether the file system said that it does not do this, rather than that it went wrong.
     pub(crate) fn is_refusal(&self) -> bool {
         is_refusal(&self.source)
     }
+}
+
+/// An error and what caused it, on one line: `a: b: c`.
+pub fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut line = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        line += &format!(": {cause}");
+        source = cause.source();
+    }
+    line
 }
 
 impl From<Error> for io::Error {

@@ -1,5 +1,5 @@
 //! Replacing the files of a directory one after the other, so that a crash in the middle can be
-//! finished.
+//! finished: the way for file systems without links. [`finish`] and [`recover`] are for both.
 //!
 //! The commit point is the renaming of the staged directory, which holds the new files and the
 //! plan, to [`SET`]. From then on only forward: the steps can be repeated any number of times.
@@ -13,8 +13,9 @@ use std::{
 use crate::{
     Error,
     dir_lock::DirLock,
-    seam::{self, Reader},
-    staging,
+    links,
+    reads::Reader,
+    seam, staging,
     staging::{Staging, remove_at_once},
 };
 
@@ -57,12 +58,12 @@ pub fn recover(dir: &Path) -> Result<Recovered, Error> {
     }
     drop(lock);
     let exclusive = DirLock::exclusive(dir)?;
-    finish(dir).map_err(|e| {
-        e.with_advice(
-            "a save into this directory was interrupted after its commit; \
-                       open it once as a user who may write there",
-        )
-    })?;
+    match finish(dir) {
+        // The links lead to whole files as well as the files themselves would.
+        Err(e) if is_denied(&e) && !is_journal(dir)? => (),
+        Err(e) if is_denied(&e) => return Err(e.with_advice(ADVICE)),
+        res => res?,
+    }
     drop(exclusive);
     Ok(Recovered { _lock: Some(DirLock::shared(dir)?) })
 }
@@ -81,11 +82,11 @@ pub(crate) fn commit(dir: &Path, staging: Staging, plan: &Plan) -> Result<(), Er
     finish(dir).map_err(Error::after_commit)
 }
 
-/// Rolls a committed set forward, if there is one. The caller holds the directory's lock.
+/// Rolls a committed set forward, if there is one, and one that was not committed back. The caller holds the directory's lock.
 pub(crate) fn finish(dir: &Path) -> Result<(), Error> {
     let set = dir.join(SET);
-    if !seam::stat(&set)?.is_some_and(|it| it.is_dir()) {
-        return Ok(());
+    if !is_journal(dir)? {
+        return links::settle(dir);
     }
     let plan = Plan::read(&set.join(PLAN))?;
 
@@ -112,6 +113,14 @@ pub(crate) fn finish(dir: &Path) -> Result<(), Error> {
     }
     // 4. Durably gone, or it would be repeated on top of a later save.
     remove_at_once(&set)
+}
+
+fn is_journal(dir: &Path) -> Result<bool, Error> {
+    Ok(seam::stat(&dir.join(SET))?.is_some_and(|it| it.is_dir()))
+}
+
+fn is_denied(error: &Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem)
 }
 
 fn place(from: &Path, to: &Path) -> Result<(), Error> {
@@ -147,7 +156,7 @@ impl Plan {
             return Err(invalid("not a regular file"));
         }
         let mut bytes = Vec::new();
-        let mut file = Reader::new(seam::open(path)?, path).take(MAX_PLAN + 1);
+        let mut file = Reader::new(crate::open(path)?, path).take(MAX_PLAN + 1);
         file.read_to_end(&mut bytes).map_err(|e| Error::new("read", path, e))?;
         if MAX_PLAN < bytes.len() as u64 {
             return Err(invalid("too long"));
@@ -178,8 +187,10 @@ impl Plan {
     }
 }
 
-/// A committed set.
+/// A committed set; or a link to the old files or to the new ones, while they are replaced.
 pub(crate) const SET: &str = ".pretrained-set";
+const ADVICE: &str = "a save into this directory was interrupted after its commit; open it once as a \
+                      user who may write there";
 const PLAN: &str = ".pretrained-plan";
 const FORMAT: &str = "pretrained-set 1";
 const MAX_PLAN: u64 = 1 << 24;

@@ -103,7 +103,7 @@ impl Lock {
                 Err(e) if e.kind() != io::ErrorKind::AlreadyExists => return Err(e.into()),
                 Err(_) => (),
             }
-            let owner = seam::open(&path).ok().and_then(|it| read_owner(&it, &path));
+            let owner = crate::open(&path).ok().and_then(|it| read_owner(&it, &path));
             let is_ours = owner.as_ref().is_some_and(|it| it.host == staging::host_name());
             let is_dead = is_ours && owner.as_ref().is_some_and(|it| !staging::is_running(it.pid));
             if !is_dead || !is_first {
@@ -153,7 +153,7 @@ fn write_owner(file: &File, path: &Path) -> Result<(), Error> {
 fn read_owner(file: &File, path: &Path) -> Option<LockOwner> {
     let mut text = String::new();
     let file = file.try_clone().ok()?;
-    seam::Reader::new(file, path).take(4096).read_to_string(&mut text).ok()?;
+    crate::Reader::new(file, path).take(4096).read_to_string(&mut text).ok()?;
     let field = |name: &str| text.lines().find_map(|it| it.strip_prefix(name)?.strip_prefix(' '));
     Some(LockOwner {
         pid: field("pid")?.parse().ok()?,

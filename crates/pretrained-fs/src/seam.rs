@@ -1,6 +1,6 @@
 //! The one place that touches the disk.
 //!
-//! Every operation of this crate goes through a function of this file, each of which asks
+//! Every operation of this crate goes through a function of this file or of `reads`, each of which asks
 //! [`crate::faults`] first when the `fault-injection` feature is on. Nothing here retries an
 //! `fsync`: after a failed one Linux marks the lost pages clean, so that a second one succeeds
 //! without the data being on disk.
@@ -10,14 +10,14 @@
 use std::{
     ffi::OsString,
     fs::{self, File, Metadata, OpenOptions, Permissions},
-    io::{self, Read, Write},
-    os::unix::fs::{FileExt, OpenOptionsExt},
+    io::{self, Write},
+    os::unix::fs::FileExt,
     path::{Path, PathBuf},
 };
 
-use rustix::fs::{CWD, FlockOperation, OFlags, RenameFlags};
+use rustix::fs::{CWD, FlockOperation, RenameFlags};
 
-use crate::Error;
+use crate::{Error, reads::open};
 
 /// What an operation does. One for each system call that this crate makes.
 #[cfg_attr(
@@ -53,6 +53,10 @@ pub enum Op {
     Exchange,
     /// `link`
     Link,
+    /// `symlink`
+    Symlink,
+    /// `readlink`
+    ReadLink,
     /// `ioctl(FICLONE)`
     Clone,
     /// `unlink`
@@ -79,7 +83,8 @@ pub struct Call<'a> {
     pub op: Op,
     /// To which path.
     pub path: &'a Path,
-    /// The other path of a rename, an exchange or a link (where it goes).
+    /// The other path of a rename, an exchange or a link (where it goes), or what a symbolic link
+    /// says.
     pub to: Option<&'a Path>,
     /// The bytes of a write.
     pub bytes: &'a [u8],
@@ -88,7 +93,7 @@ pub struct Call<'a> {
 }
 
 impl<'a> Call<'a> {
-    fn new(op: Op, path: &'a Path) -> Call<'a> {
+    pub(crate) fn new(op: Op, path: &'a Path) -> Call<'a> {
         Call { op, path, to: None, bytes: &[], offset: None }
     }
 
@@ -97,7 +102,7 @@ impl<'a> Call<'a> {
     }
 
     /// Runs `real`, unless a test wants otherwise; `EINTR` is retried.
-    fn run<T>(&self, mut real: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    pub(crate) fn run<T>(&self, mut real: impl FnMut() -> io::Result<T>) -> io::Result<T> {
         loop {
             match self.attempt(&mut real) {
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
@@ -133,7 +138,7 @@ impl<'a> Call<'a> {
 
     /// Runs a read of up to `len` bytes, which is told how many it may read.
     #[cfg(not(any(test, feature = "fault-injection")))]
-    fn read(
+    pub(crate) fn read(
         &self,
         len: usize,
         mut real: impl FnMut(usize) -> io::Result<usize>,
@@ -142,7 +147,7 @@ impl<'a> Call<'a> {
     }
 
     #[cfg(any(test, feature = "fault-injection"))]
-    fn read(
+    pub(crate) fn read(
         &self,
         len: usize,
         mut real: impl FnMut(usize) -> io::Result<usize>,
@@ -183,86 +188,6 @@ pub(crate) fn open_lock(path: &Path) -> Result<File, Error> {
     Call::new(Op::CreateFile, path)
         .run(|| options.open(path))
         .map_err(|e| Error::new("create", path, e))
-}
-
-/// Opens a file or a directory for reading. A FIFO does not make it wait.
-pub fn open(path: &Path) -> Result<File, Error> {
-    open_with(path, OFlags::NONBLOCK)
-}
-
-/// Like [`open`], and fails where `path` is a symbolic link.
-pub fn open_no_link(path: &Path) -> Result<File, Error> {
-    open_with(path, OFlags::NONBLOCK | OFlags::NOFOLLOW)
-}
-
-fn open_with(path: &Path, flags: OFlags) -> Result<File, Error> {
-    let mut options = OpenOptions::new();
-    options.read(true).custom_flags(flags.bits().cast_signed());
-    Call::new(Op::Open, path).run(|| options.open(path)).map_err(|e| Error::new("open", path, e))
-}
-
-/// Reads some bytes of an open file. `path` is told to tests that watch.
-pub fn read(file: &File, path: &Path, buffer: &mut [u8]) -> io::Result<usize> {
-    Call::new(Op::Read, path).read(buffer.len(), |len| (&*file).read(&mut buffer[..len]))
-}
-
-/// Reads some bytes of an open file at `offset`, for threads that read different pieces.
-pub fn read_at(file: &File, path: &Path, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
-    Call { offset: Some(offset), ..Call::new(Op::Read, path) }
-        .read(buffer.len(), |len| file.read_at(&mut buffer[..len], offset))
-}
-
-/// Fills a buffer from `offset` on, for callers that do not know the file's path. Tests that watch
-/// are told what the system knows of it.
-pub fn read_exact_at(file: &File, mut buffer: &mut [u8], mut offset: u64) -> io::Result<()> {
-    let path = path_for_tests(file);
-    while !buffer.is_empty() {
-        match read_at(file, &path, buffer, offset)? {
-            0 => {
-                let message = format!("the file was cut short at {offset} while it was read");
-                return Err(io::Error::new(io::ErrorKind::UnexpectedEof, message));
-            }
-            len => {
-                buffer = &mut buffer[len..];
-                offset += len as u64;
-            }
-        }
-    }
-    Ok(())
-}
-
-#[cfg(not(any(test, feature = "fault-injection")))]
-fn path_for_tests(_: &File) -> PathBuf {
-    PathBuf::new()
-}
-
-#[cfg(any(test, feature = "fault-injection"))]
-fn path_for_tests(file: &File) -> PathBuf {
-    use std::os::fd::AsRawFd;
-    if !crate::faults::is_watching() {
-        return PathBuf::new();
-    }
-    fs::read_link(format!("/proc/self/fd/{}", file.as_raw_fd())).unwrap_or_default()
-}
-
-/// An open file as a [`Read`]er whose reads tests can watch.
-#[derive(Debug)]
-pub struct Reader<'a> {
-    file: File,
-    path: &'a Path,
-}
-
-impl<'a> Reader<'a> {
-    /// Reads from where the file is.
-    pub fn new(file: File, path: &'a Path) -> Reader<'a> {
-        Reader { file, path }
-    }
-}
-
-impl Read for Reader<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        read(&self.file, self.path, buffer)
-    }
 }
 
 /// One `write` after what was written so far. `EINTR` is the caller's to retry, as for any `Write`.
@@ -351,6 +276,20 @@ pub(crate) fn link(from: &Path, to: &Path) -> Result<(), Error> {
         .to(to)
         .run(|| fs::hard_link(from, to))
         .map_err(|e| Error::new("link to", to, e))
+}
+
+/// Makes a symbolic link that says `target`.
+pub(crate) fn symlink(target: &Path, at: &Path) -> Result<(), Error> {
+    Call::new(Op::Symlink, at)
+        .to(target)
+        .run(|| std::os::unix::fs::symlink(target, at))
+        .map_err(|e| Error::new("create the link", at, e))
+}
+
+pub(crate) fn read_link(path: &Path) -> Result<PathBuf, Error> {
+    Call::new(Op::ReadLink, path)
+        .run(|| fs::read_link(path))
+        .map_err(|e| Error::new("read the link", path, e))
 }
 
 #[cfg(target_os = "linux")]

@@ -137,7 +137,7 @@ pub(crate) fn sync_tree(dir: &Path) -> Result<(), Error> {
             Some(metadata) if metadata.is_dir() => sync_tree(&path)?,
             Some(metadata) if metadata.is_file() => match held::take(&path)? {
                 Some(file) => seam::sync_file(&file, &path)?,
-                None => seam::sync_file(&seam::open(&path)?, &path)?,
+                None => seam::sync_file(&crate::open(&path)?, &path)?,
             },
             // Links and the like have nothing to sync but their entry.
             _ => (),

@@ -8,7 +8,7 @@ use std::{
 use crate::{
     Error, StagedDir, absolute, copy,
     dir_lock::DirLock,
-    journal, name_of, parent, seam,
+    journal, links, name_of, parent, seam,
     staged_dir::sync_tree,
     staging::{self, Staging},
 };
@@ -18,16 +18,18 @@ use crate::{
 /// Which files of the directory belong to the set is the caller's to say; all others, and
 /// sub-directories, stay as they are. If the directory does not exist, this is a [`StagedDir`].
 ///
-/// Publishing takes the first of three ways that is possible (`docs/durability.md` has the steps):
+/// Publishing takes the first of four ways that is possible (`docs/durability.md` has the steps):
 ///
 /// 1. If one file differs, it is renamed over the old one.
 /// 2. If the directory has no sub-directories, the new files and hard links to the foreign ones
 ///    make up a second directory, and the two are exchanged in one step.
-/// 3. Otherwise the new files are renamed one after the other, under a journal that
+/// 3. If the file system has links, symbolic ones stand in for the files while one of them is turned
+///    over from the old files to the new.
+/// 4. Otherwise the new files are renamed one after the other, under a journal that
 ///    [`recover`](crate::recover) finishes after a crash.
 ///
-/// A plain reader sees the old set or the new one at every instant of the first two ways. In the
-/// third one it finds the [`gate`](StagedSet::gate) missing while there would be a mixture.
+/// A plain reader sees the old set or the new one at every instant of the first three ways. In the
+/// fourth it finds the [`gate`](StagedSet::gate) missing while there would be a mixture.
 #[derive(Debug)]
 #[must_use = "a staged set that is not published is removed"]
 pub struct StagedSet(Inner);
@@ -122,6 +124,7 @@ impl Replacement {
 
         let lock = DirLock::exclusive(&self.dir)?;
         journal::finish(&self.dir)?;
+        links::sweep(&self.dir)?;
         let plan = self.plan(&names)?;
         match (plan.place.as_slice(), plan.remove.as_slice()) {
             ([], []) => Ok(()),
@@ -137,6 +140,9 @@ impl Replacement {
             _ => match self.exchange(&names, &lock)? {
                 Exchanged::Yes => Ok(()),
                 Exchanged::No(this) => {
+                    let Some(staging) = links::replace(&this.dir, this.staging, &plan)? else {
+                        return Ok(());
+                    };
                     let gate =
                         this.gate.filter(|it| names.contains(it) || plan.remove.contains(it));
                     let mut plan = plan;
@@ -145,7 +151,7 @@ impl Replacement {
                         plan.place.retain(|it| it != gate);
                         plan.place.push(gate.clone());
                     }
-                    journal::commit(&this.dir, this.staging, &journal::Plan { gate, ..plan })
+                    journal::commit(&this.dir, staging, &journal::Plan { gate, ..plan })
                 }
             },
         }

@@ -36,7 +36,7 @@ impl Staging {
     pub(crate) fn create_dir(dir: &Path, name: &OsStr) -> Result<Staging, Error> {
         Staging::create(dir, name, |path| {
             seam::create_dir(path)?;
-            match seam::open(path) {
+            match crate::open(path) {
                 Ok(file) => Ok(Some(file)),
                 // A sweeper took it for a dead one's before we could even open it.
                 Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -197,7 +197,7 @@ fn lock_if_dead(path: &Path, name: &OsStr) -> Result<Option<Option<File>>, Error
     if !metadata.is_dir() && !metadata.is_file() {
         return Ok(Some(None));
     }
-    let file = match seam::open(path) {
+    let file = match crate::open(path) {
         Ok(file) => file,
         // Gone already, or another user's, who sweeps it.
         Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied) => {

@@ -55,7 +55,7 @@ impl<T: Task, A: Into<Action>, F: FnMut(&Event<'_>) -> A> Run<'_, '_, T, F> {
                     }
                     return Ok(checkpoint);
                 }
-                Err(source) => refused.push((checkpoint, chain(&source))),
+                Err(source) => refused.push((checkpoint, pretrained_fs::with_causes(&source))),
             }
         }
     }
@@ -140,14 +140,4 @@ impl<T: Task, A: Into<Action>, F: FnMut(&Event<'_>) -> A> Run<'_, '_, T, F> {
             None => Ok(()),
         }
     }
-}
-
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut res = error.to_string();
-    let mut source = error.source();
-    while let Some(it) = source {
-        res.push_str(&format!(": {it}"));
-        source = it.source();
-    }
-    res
 }

@@ -1,7 +1,16 @@
-use std::{fs, os::unix::fs::symlink, path::Path};
+use std::{
+    ffi::OsString,
+    fs,
+    os::unix::fs::symlink,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 use super::{LLAMA, temp, write_weights};
-use crate::{Artifact, cache::find_snapshot};
+use crate::{
+    Artifact,
+    cache::{cache_dir_of, find_snapshot},
+};
 
 const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
 
@@ -62,4 +71,87 @@ fn what_is_not_cached_is_not_found() {
     }
     fs::write(temp.path().join("models--org--name/refs/evil"), "../../../..").expect("write");
     assert_eq!(find_snapshot(temp.path(), "org/name", "evil").expect("read"), None);
+}
+
+/// Environments, and where each says that the cache is.
+const ENVIRONMENTS: &[(&[(&str, &str)], &str)] = &[
+    (&[], "/home/u/.cache/huggingface/hub"),
+    (&[("XDG_CACHE_HOME", "/xdg")], "/xdg/huggingface/hub"),
+    (&[("XDG_CACHE_HOME", "/xdg"), ("HF_HOME", "/hf")], "/hf/hub"),
+    (&[("HF_HOME", "~/hf")], "/home/u/hf/hub"),
+    (&[("HF_HOME", "/hf"), ("HUGGINGFACE_HUB_CACHE", "/old")], "/old"),
+    (&[("HUGGINGFACE_HUB_CACHE", "/old"), ("HF_HUB_CACHE", "/new")], "/new"),
+    (&[("HF_HUB_CACHE", "~/new")], "/home/u/new"),
+];
+
+#[test]
+fn the_cache_is_where_the_environment_says() {
+    for (variables, expected) in ENVIRONMENTS {
+        let var = |name: &str| {
+            let found = variables.iter().chain(&[("HOME", "/home/u")]).find(|it| it.0 == name);
+            found.map(|it| OsString::from(it.1))
+        };
+        assert_eq!(cache_dir_of(var), Some(PathBuf::from(expected)), "{variables:?}");
+    }
+}
+
+/// What `huggingface_hub` itself says, about the environments above and about a cache.
+#[test]
+fn lookups_are_those_of_huggingface_hub() {
+    let Some(python) = std::env::var_os("PRETRAINED_PYTHON") else {
+        eprintln!("not compared: PRETRAINED_PYTHON is not set; `cargo xtask test` sets it");
+        return;
+    };
+    let run = |variables: &[(&str, &str)], code: &str, arguments: &[&str]| {
+        let output = Command::new(&python)
+            .env_clear()
+            .env("HOME", "/home/u")
+            .envs(variables.iter().copied())
+            .args(["-c", code])
+            .args(arguments)
+            .output()
+            .expect("run");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).expect("UTF-8").trim().to_owned()
+    };
+    for (variables, expected) in ENVIRONMENTS {
+        let code = "from huggingface_hub import constants; print(constants.HF_HUB_CACHE)";
+        assert_eq!(run(variables, code, &[]), *expected, "{variables:?}");
+    }
+
+    let temp = temp();
+    write_cache(temp.path());
+    let refs = temp.path().join("models--org--name/refs");
+    // As it writes it. A person's editor ends the line, which we forgive.
+    fs::write(refs.join("main"), COMMIT).expect("write");
+    fs::create_dir(refs.join("pr")).expect("mkdir");
+    fs::write(refs.join("pr/1"), COMMIT).expect("write");
+    fs::write(refs.join("gone"), "f".repeat(40)).expect("write");
+    let code = "\
+import sys
+from huggingface_hub import snapshot_download
+for name, revision in zip(sys.argv[2::2], sys.argv[3::2]):
+    try:
+        print(snapshot_download(name, revision=revision, cache_dir=sys.argv[1], local_files_only=True))
+    except Exception:
+        print('none')
+";
+    let cases = [
+        ("org/name", "main"),
+        ("org/name", COMMIT),
+        ("org/name", "pr/1"),
+        ("org/name", "gone"),
+        ("org/name", "v1"),
+        ("org/other", "main"),
+    ];
+    let cache = temp.path().to_str().expect("UTF-8");
+    let arguments: Vec<&str> =
+        [cache].into_iter().chain(cases.iter().flat_map(|it| [it.0, it.1])).collect();
+    let theirs = run(&[("HF_HUB_OFFLINE", "1")], code, &arguments);
+    for ((name, revision), theirs) in cases.iter().zip(theirs.lines()) {
+        let ours = find_snapshot(temp.path(), name, revision).expect("read");
+        let ours = ours.map_or("none".to_owned(), |it| it.display().to_string());
+        assert_eq!(ours, theirs, "{name}@{revision}");
+    }
+    assert_eq!(theirs.lines().count(), cases.len());
 }

@@ -70,7 +70,7 @@ fn a_single_file_can_be_inspected() {
 fn every_layout_is_whole() {
     for layout in listing(&layout_dir("")) {
         let variant = layout.starts_with("variant").then(|| "fp16".to_owned());
-        let options = VerifyOptions { variant, values: true };
+        let options = VerifyOptions { variant, values: true, ..VerifyOptions::default() };
         let verification = verify(layout_dir(&layout), &options).expect("something to look at");
         assert_eq!(verification.problems, [] as [&str; 0], "{layout}");
         assert_eq!(verification.non_finite, []);

@@ -1,10 +1,13 @@
 //! Every layout that transformers and torch have written, by `tests/python/layouts.py`.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 use pretrained_safetensors::TensorFile;
 
-use crate::{Artifact, OpenOptions};
+use crate::{Artifact, OpenOptions, files::WeightFiles};
 
 /// What the weights hold is what torch loads from them, byte for byte and under the same names.
 #[track_caller]
@@ -81,5 +84,29 @@ fn a_variant_does_not_fall_back() {
         let options = OpenOptions { variant: variant.map(str::to_owned), ..OpenOptions::default() };
         let error = Artifact::open_with(layout_dir(layout), &options).expect_err("other variant");
         assert!(error.to_string().contains("there are no weights"), "{error}");
+    }
+}
+
+/// Whatever lies in a directory, the weights are those that transformers takes.
+#[test]
+fn the_weights_are_those_that_transformers_takes() {
+    let Some(python) = std::env::var_os("PRETRAINED_PYTHON") else {
+        eprintln!("not compared: PRETRAINED_PYTHON is not set; `cargo xtask test` sets it");
+        return;
+    };
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/python/resolution.py");
+    let output = Command::new(python).arg(script).output().expect("run");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let lines = String::from_utf8(output.stdout).expect("UTF-8");
+    assert_eq!(lines.lines().count(), 2 * 32);
+    for line in lines.lines() {
+        let [variant, names, theirs] = line.split(' ').collect::<Vec<_>>()[..] else {
+            panic!("{line:?}");
+        };
+        let variant = Some(variant).filter(|it| *it != "-");
+        let mut names: Vec<String> = names.split(',').map(str::to_owned).collect();
+        names.sort();
+        let ours = WeightFiles::find(&names, variant);
+        assert_eq!(ours.as_ref().map_or("-", WeightFiles::name), theirs, "{line}");
     }
 }

@@ -2,6 +2,7 @@ mod crashes;
 mod hostile;
 mod kill;
 mod model;
+mod reads;
 mod retention;
 mod run;
 

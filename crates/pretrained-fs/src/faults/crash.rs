@@ -40,12 +40,21 @@ pub struct Trace {
     /// As the process sees it.
     entries: BTreeMap<Node, BTreeMap<OsString, Node>>,
     data: BTreeMap<Node, Arc<[u8]>>,
+    links: BTreeMap<Node, PathBuf>,
     n_nodes: Node,
 }
 
 /// Files and directories as a crash may leave them, by their paths below the recorded directory.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Tree(BTreeMap<PathBuf, Option<Arc<[u8]>>>);
+pub struct Tree(BTreeMap<PathBuf, Entry>);
+
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+enum Entry {
+    Dir,
+    File(Arc<[u8]>),
+    /// A symbolic link. What it says is as certain as that it is there.
+    Link(PathBuf),
+}
 
 type Node = usize;
 const ROOT: Node = 0;
@@ -78,6 +87,7 @@ impl Recording {
             events: Vec::new(),
             entries: BTreeMap::from([(ROOT, BTreeMap::new())]),
             data: BTreeMap::new(),
+            links: BTreeMap::new(),
             n_nodes: 1,
         };
         trace.take(root, ROOT)?;
@@ -219,10 +229,12 @@ impl Trace {
             for (name, child) in entries.get(&node).into_iter().flatten() {
                 let path = path.join(name);
                 if is_dir(*child) {
-                    tree.0.insert(path.clone(), None);
+                    tree.0.insert(path.clone(), Entry::Dir);
                     open.push((*child, path));
+                } else if let Some(target) = self.links.get(child) {
+                    tree.0.insert(path, Entry::Link(target.clone()));
                 } else {
-                    tree.0.insert(path, Some(bytes_of(*child)));
+                    tree.0.insert(path, Entry::File(bytes_of(*child)));
                 }
             }
         }
@@ -234,9 +246,12 @@ impl Trace {
         for entry in fs::read_dir(path)? {
             let entry = entry?;
             let child = self.new_node();
-            if entry.file_type()?.is_dir() {
+            let kind = entry.file_type()?;
+            if kind.is_dir() {
                 self.entries.insert(child, BTreeMap::new());
                 self.take(&entry.path(), child)?;
+            } else if kind.is_symlink() {
+                self.links.insert(child, fs::read_link(entry.path())?);
             } else {
                 self.data.insert(child, fs::read(entry.path())?.into());
             }
@@ -247,14 +262,15 @@ impl Trace {
 
     fn push(&mut self, call: &Call<'_>) {
         match call.op {
-            Op::CreateDir | Op::CreateFile => {
+            Op::CreateDir | Op::CreateFile | Op::Symlink => {
                 let Some((dir, name)) = self.place(call.path) else { return };
                 if self.child(dir, &name).is_some() {
                     return;
                 }
                 let node = self.new_node();
-                match call.op {
-                    Op::CreateDir => drop(self.entries.insert(node, BTreeMap::new())),
+                match (call.op, call.to) {
+                    (Op::CreateDir, _) => drop(self.entries.insert(node, BTreeMap::new())),
+                    (Op::Symlink, Some(to)) => drop(self.links.insert(node, to.to_owned())),
                     _ => drop(self.data.insert(node, Arc::from([]))),
                 }
                 self.change(vec![(dir, name, Some(node))]);
@@ -355,8 +371,9 @@ impl Tree {
     pub fn write_to(&self, dir: &Path) -> io::Result<()> {
         for (path, bytes) in &self.0 {
             match bytes {
-                None => fs::create_dir(dir.join(path))?,
-                Some(bytes) => fs::write(dir.join(path), bytes)?,
+                Entry::Dir => fs::create_dir(dir.join(path))?,
+                Entry::File(bytes) => fs::write(dir.join(path), bytes)?,
+                Entry::Link(target) => std::os::unix::fs::symlink(target, dir.join(path))?,
             }
         }
         Ok(())

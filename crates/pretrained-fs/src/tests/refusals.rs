@@ -33,21 +33,28 @@ fn check_still_works(name: &str, op: Op, errnos: &[Errno]) {
 }
 
 #[test]
-fn case_37_no_exchange_then_a_journal() {
+fn case_37_no_exchange_then_links() {
     let errnos = [Errno::INVAL, Errno::NOSYS, Errno::XDEV, Errno::PERM, Errno::BUSY];
     check_still_works("a set by exchange", Op::Exchange, &errnos);
+}
+
+#[test]
+fn case_37_no_symbolic_links_then_a_journal() {
+    let errnos = [Errno::PERM, Errno::NOSYS, Errno::OPNOTSUPP];
+    check_still_works("a set by links", Op::Symlink, &errnos);
 }
 
 #[test]
 fn case_37_no_hard_links_then_a_journal_or_a_copy() {
     let errnos = [Errno::PERM, Errno::OPNOTSUPP, Errno::MLINK, Errno::XDEV];
     check_still_works("a set by exchange", Op::Link, &errnos);
+    check_still_works("a set by links", Op::Link, &errnos);
     check_still_works("a new directory", Op::Link, &errnos);
 }
 
 #[test]
 fn case_37_no_directory_fsync() {
-    for name in ["a new file", "a new directory", "a set by journal", "a directory removed"] {
+    for name in ["a new file", "a new directory", "a set by links", "a directory removed"] {
         check_still_works(name, Op::SyncDir, &[Errno::INVAL, Errno::OPNOTSUPP]);
     }
 }
@@ -55,7 +62,7 @@ fn case_37_no_directory_fsync() {
 #[test]
 fn case_37_no_locks() {
     let errnos = [Errno::NOLCK, Errno::NOSYS, Errno::OPNOTSUPP];
-    for name in ["a new file", "a new directory", "a set by exchange", "a set by journal"] {
+    for name in ["a new file", "a new directory", "a set by exchange", "a set by links"] {
         check_still_works(name, Op::Lock, &errnos);
     }
 }
