@@ -46,20 +46,23 @@ def transformers(tokenizer, case):
 
 
 def render(file):
-    """The compiled template alone, in transformers' sandbox, with what transformers would hand it."""
-    from transformers.utils.chat_template_utils import _alias_reasoning_fields, _compile_jinja_template
+    """The compiled template alone, with what transformers hands to it."""
+    import jinja2
 
     tokenizer, cases = opened(file)
-    runs = []
+    handed = []
+    plain = jinja2.Template.render
+
+    def recorded(template, **variables):
+        handed.append((template, variables))
+        return plain(template, **variables)
+
+    jinja2.Template.render = recorded
     for case in cases:
-        compiled = _compile_jinja_template(case["template"])
-        variables = {
-            **tokenizer.special_tokens_map, **case.get("variables", {}), "messages": _alias_reasoning_fields(case["messages"]),
-            "tools": case.get("tools"), "documents": case.get("documents"),
-            "add_generation_prompt": case.get("add_generation_prompt", False),
-        }
-        runs.append(lambda compiled=compiled, variables=variables: compiled.render(**variables))
-    return lambda: [repeated(run) for run in runs]
+        transformers(tokenizer, case)
+    jinja2.Template.render = plain
+    assert len(handed) == len(cases)
+    return lambda: [repeated(lambda: template.render(**variables)) for template, variables in handed]
 
 
 def render_transformers(file):
