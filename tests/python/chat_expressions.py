@@ -1,13 +1,12 @@
 """Single constructs of Jinja as chat templates use them, each rendered by transformers and by us.
 
-Left out, because no published template uses them and minijinja has no hook for them: `%` between
-strings, bound methods as values (`s.join` without a call), comparing text with numbers, `varargs`,
-`cycler`, `joiner`, `lipsum`, the filters for web pages (urlize, xmlattr, striptags, wordwrap,
-filesizeformat, urlencode, pprint, random) and switching autoescape on.
+Left out: what a web page or chance would need (`urlize`, `lipsum`, `random`, `autoescape true`), `self`, complex numbers,
+numbers of more than 38 digits, lone surrogates, characters by name, and the addresses that Python prints of functions.
 
     python tests/python/chat_expressions.py --probe target/release/examples/probe
 """
 
+import chat_constructs
 from tokenizer_probe import arguments, main, render_both, scratch_tokenizer
 
 MESSAGES = [
@@ -508,7 +507,8 @@ BLOCKS = [
 
 def compare(probe, _):
     tokenizer, directory = scratch_tokenizer()
-    cases = ["{{ " + expression + " }}" for expression in EXPRESSIONS] + BLOCKS
+    expressions = EXPRESSIONS + chat_constructs.EXPRESSIONS
+    cases = ["{{ " + expression + " }}" for expression in expressions] + BLOCKS + chat_constructs.BLOCKS
     for template in cases:
         question = {"messages": MESSAGES, "template": template, "variables": VARIABLES}
         yield template, *render_both(probe, tokenizer, directory, question)

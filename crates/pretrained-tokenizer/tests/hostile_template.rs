@@ -40,6 +40,48 @@ fn ten_gigabytes_of_text_are_not_made() {
 }
 
 #[test]
+fn small_steps_add_up() {
+    // Each is cheap by itself, and is asked for again and again.
+    let twice = |step: &str| {
+        format!(
+            "{{% set ns = namespace(x='ab' * 500000, l=range(99999)|list) %}}\
+             {{% for i in range(99999) %}}{step}{{% endfor %}}"
+        )
+    };
+    for step in [
+        "{{ ns.x == ns.x ~ '' }}",
+        "{{ ns.x.strip(ns.x) }}",
+        "{{ ns.x.count('a') }}",
+        "{{ ns.x[::-1] }}",
+        "{{ ns.x[499999] }}",
+        "{{ ns.x is upper }}",
+        "{{ ns.x|wordcount }}",
+        "{{ ns.x.split('a')|length }}",
+        "{{ 'b' in ns.l }}",
+        "{{ ns.l|sort|first }}",
+        "{{ ns.l|unique|first }}",
+        "{{ ns.l == ns.l|list }}",
+        "{{ ns.l|map('string')|join|length }}",
+        "{{ ns.l[::2]|length }}",
+        "{{ dict(ns.l|map('string')|batch(2))|length }}",
+        "{{ '%s'|format(ns.l)|length }}",
+        "{{ '{:>99999}'.format(i) }}",
+        "{{ ns.x|tojson|length }}",
+        "{{ ns.x|wordwrap(1)|length }}",
+        "{{ ns.x|urlencode|length }}",
+        "{{ ns.x.startswith((ns.x, ns.x)) }}",
+    ] {
+        refused(&twice(step));
+    }
+    refused("{% set ns = namespace(**dict(range(99999)|map('string')|batch(2))) %}{{ ns.a }}");
+    refused("{{ (range(99999)|list * 20)|sum }}");
+    refused("{{ range(99999)|map('string')|join('a' * 10000) }}");
+    refused(
+        "{% for a in range(3000) %}{% for b in messages * 3000 %}{{ b.role }}{% endfor %}{% endfor %}",
+    );
+}
+
+#[test]
 fn deep_nesting_is_refused() {
     refused(&format!("{{{{ {}1{} }}}}", "(".repeat(100_000), ")".repeat(100_000)));
     refused(&format!("{{{{ {}1{} }}}}", "[".repeat(100_000), "]".repeat(100_000)));
@@ -125,6 +167,164 @@ fn syntax_errors_name_the_line() {
     let error = render("{{ 1 }}\n{% nosuchtag %}").expect_err("a syntax error");
     assert!(error.contains("line 2"), "{error}");
 }
+
+/// Templates put together of pieces of others, and damaged: whatever they are, they are rendered
+/// or refused. `FUZZ_SECONDS` goes on for as long as one likes.
+#[test]
+fn no_template_is_a_surprise() {
+    let mut random = Random(0x9e37_79b9_7f4a_7c15);
+    let seconds = std::env::var("FUZZ_SECONDS").ok().and_then(|it| it.parse().ok());
+    let until = seconds.map(|seconds| Instant::now() + Duration::from_secs(seconds));
+    let mut rounds = 0;
+    while rounds < ROUNDS || until.is_some_and(|until| Instant::now() < until) {
+        rounds += 1;
+        let template = random.template();
+        let start = Instant::now();
+        if let Err(error) = render(&template) {
+            assert!(!error.contains("please report"), "{error}: {template:?}");
+            assert!(
+                !error.contains("secret") || template.contains("raise"),
+                "{error}: {template:?}"
+            );
+        }
+        let took = start.elapsed();
+        assert!(took < AT_ONCE, "{took:?}: {template:?}");
+    }
+}
+
+/// A xorshift generator.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, end: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 % end.max(1) as u64) as usize
+    }
+
+    fn template(&mut self) -> String {
+        let mut template = String::new();
+        for _ in 0..=self.below(4) {
+            let piece: Vec<char> = PIECES[self.below(PIECES.len())].chars().collect();
+            let (a, b) = (self.below(piece.len() + 1), self.below(piece.len() + 1));
+            match self.below(4) {
+                0 => template.extend(&piece[a.min(b)..a.max(b)]),
+                _ => template.extend(&piece),
+            }
+        }
+        for _ in 0..self.below(4) {
+            let mut chars: Vec<char> = template.chars().collect();
+            let at = self.below(chars.len() + 1);
+            match self.below(4) {
+                0 if at < chars.len() => drop(chars.remove(at)),
+                1 => chars.insert(at, CHARS[self.below(CHARS.len())]),
+                2 => {
+                    let word = WORDS[self.below(WORDS.len())];
+                    chars.splice(at..at, word.chars());
+                }
+                _ => {
+                    let end = (at + self.below(20)).min(chars.len());
+                    let again: Vec<char> = chars[at..end].to_vec();
+                    let to = self.below(chars.len() + 1);
+                    chars.splice(to..to, again);
+                }
+            }
+            template = chars.into_iter().collect();
+        }
+        template
+    }
+}
+
+const ROUNDS: usize = 3000;
+const CHARS: [char; 24] = [
+    '{', '}', '%', '(', ')', '[', ']', '|', '.', ',', ':', '-', '+', '*', '"', '\'', '\\', '0',
+    '9', 'é', '\n', ' ', '_', '=',
+];
+const WORDS: [&str; 40] = [
+    "|first",
+    "|last",
+    "|list",
+    "|sort",
+    "|string",
+    "|tojson",
+    "|join(',')",
+    "|int",
+    "|float",
+    "|length",
+    "|reverse",
+    "|unique",
+    "|indent(3)",
+    "|e",
+    "|truncate(3)",
+    "|map('upper')",
+    "[::-1]",
+    "[1:]",
+    "[-1]",
+    ".x",
+    ".items()",
+    " is defined",
+    " is iterable",
+    " in ",
+    " not in ",
+    " and ",
+    " if ",
+    " else ",
+    " ** 99",
+    " // 0",
+    " % 7",
+    " ~ ",
+    " + ",
+    " * -3",
+    " == ",
+    " < ",
+    "none",
+    "1e308",
+    "'é'",
+    "missing",
+];
+const PIECES: [&str; 40] = [
+    "{% for m in messages %}{{ m.role }}{{ loop.index }}{% else %}x{% endfor %}",
+    "{% for a, b in messages[0].items() if a %}{{ a }}{{ loop.nextitem }}{% endfor %}",
+    "{% for x in [1, [2, [3]]] recursive %}{{ loop(x) if x is iterable else x }}{% endfor %}",
+    "{% for c in 'aéb' %}{% if loop.last %}{% break %}{% endif %}{{ loop.length }}{% endfor %}",
+    "{% set ns = namespace(a=1, b=[]) %}{% set ns.b = ns.b + [ns.a] %}{{ ns }}",
+    "{% set x %}a{{ messages }}b{% endset %}{{ x|upper }}",
+    "{% set a, (b, c) = 1, (2, 3) %}{{ a }}{{ c }}",
+    "{% macro m(a, b=2) %}{{ a }}{{ varargs }}{{ kwargs }}{{ caller() if caller }}{% endmacro %}",
+    "{{ m(1, 2, 3, x=4) }}{{ m.arguments }}",
+    "{% call(y) m(1) %}{{ y }}{% endcall %}",
+    "{% filter indent(2, true) %}a\nb{% endfilter %}",
+    "{% with a = 1, b = messages %}{{ a }}{{ b|length }}{% endwith %}",
+    "{% generation %}{{ messages[0].content }}{% endgeneration %}",
+    "{% block q %}{{ messages|first }}{% endblock %}",
+    "{% if messages[0]['role'] == 'user' and not x %}a{% elif 1 %}b{% else %}c{% endif %}",
+    "{% raw %}{{ x }}{% endraw %}{# c #}",
+    "  {%- if true -%}\n x {%+ endif +%}\n",
+    "{{ '%5.2f %s %(a)s' % (1.5, 'é') }}{{ '%d'|format(3.9) }}",
+    "{{ '{:>5} {0[1]} {a!r:^9}'.format('é', a=[1]) }}",
+    "{{ 'aéb c'.split('é') }}{{ 'aéb'.find('b', -2) }}{{ 'x'.center(9, 'é') }}",
+    "{{ 'aéb'[1:][::-1] }}{{ 'aéb'.partition('é')[1].upper().title() }}",
+    "{{ ' a\tb '.expandtabs(3).strip().replace('a', 'é', 1).zfill(9) }}",
+    "{{ [3, 1, 2]|sort(reverse=true)|map('string')|join('-') }}",
+    "{{ [{'k': 1}, {'k': 'a'}]|groupby('k')|list }}",
+    "{{ messages|selectattr('role', 'equalto', 'user')|map(attribute='content')|list }}",
+    "{{ range(9)|batch(2, 'x')|list }}{{ range(9)|slice(4)|list }}",
+    "{{ {'a': 1, 2: none}|tojson(indent=2, sort_keys=true) }}{{ {'b': 2}|dictsort }}",
+    "{{ 'é b-c d'|wordwrap(2)|truncate(3, true) }}{{ '<a>'|striptags|e|safe }}",
+    "{{ 10 ** 30 * 10 ** 9 }}{{ -7 // 2 }}{{ 7.5 % -2 }}{{ 2 ** -1 }}",
+    "{{ '12_3'|int }}{{ '0x1f'|int(0, 16) }}{{ 'nan'|float }}{{ 1e308 * 10 }}",
+    "{{ 2.675|round(2) }}{{ 1e20|round(-3, 'ceil') }}{{ 123456|filesizeformat }}",
+    "{{ [1, 'a', none, 'nan'|float]|unique|list }}{{ [[1], [0]]|max }}",
+    "{{ 1 in [1] in [[1]] }}{{ 'a' < 'b' < 'c' }}{{ {} == {} }}",
+    "{{ (messages|last).content ~ messages[9].x }}{{ missing|default('é') }}",
+    "{{ cycler('a', 'b').next() }}{{ joiner()() }}{{ dict(a=1, **{'b': 2}) }}",
+    "{{ strftime_now('%Y-%m %é') }}{{ raise_exception('é') if 0 }}",
+    "{{ range(5, 0, -2)[1:]|list }}{{ range(3).index(2) }}{{ (1, 2, 1).count(1) }}",
+    "{{ 'é'|urlencode }}{{ {'a': 'é'}|xmlattr }}{{ 'a é'|wordcount }}{{ [1]|pprint }}",
+    "{{ loop }}{{ self }}{{ m }}{{ range }}{{ messages.append }}{{ ''.__class__ }}",
+    "{{ '\\u00e9\\x41\\101' 'b' }}{{ 1_000 + 0x1F + 1.5e3 }}",
+];
 
 fn refused(template: &str) {
     let start = Instant::now();

@@ -2,49 +2,23 @@
 
 use std::ops::Range;
 
-use serde_json::Value;
 use tokenizers::Encoding;
 
-use super::{ChatOptions, environment::Marker};
+use super::jinja::Rendered;
 
-/// A rendered conversation, and what of it generation blocks produced, in characters.
-#[derive(Debug)]
-pub(super) struct Marked {
-    pub(super) text: String,
-    pub(super) generated: Vec<Range<usize>>,
-}
-
-/// Two characters that occur neither in the template nor in what it is given.
-pub(super) fn marker(template: &str, messages: &[Value], options: &ChatOptions) -> Marker {
-    let taken = |c: char| {
-        template.contains(c)
-            || messages.iter().any(|it| contains(it, c))
-            || options.tools.iter().flatten().any(|it| contains(it, c))
-            || options.documents.iter().flatten().any(|it| contains(it, c))
-            || options.variables.values().any(|it| contains(it, c))
-    };
-    // Private use characters; nobody uses all of them.
-    let mut free = ('\u{f0000}'..='\u{ffffd}').filter(|&c| !taken(c));
-    Marker { open: free.next().unwrap_or('\u{f0000}'), close: free.next().unwrap_or('\u{f0001}') }
-}
-
-/// Takes the marks out and remembers where they were.
-pub(super) fn unmark(text: String, marker: Option<Marker>) -> Marked {
-    let Some(marker) = marker else { return Marked { text, generated: Vec::new() } };
-    let mut plain = String::with_capacity(text.len());
-    let (mut generated, mut open) = (Vec::new(), Vec::new());
-    let mut at = 0;
-    for c in text.chars() {
-        if c == marker.open {
-            open.push(at);
-        } else if c == marker.close {
-            generated.extend(open.pop().map(|start| start..at));
-        } else {
-            plain.push(c);
-            at += 1;
+/// What generation blocks produced, in characters.
+pub(super) fn ranges(rendered: &Rendered) -> Vec<Range<usize>> {
+    let (mut at, mut chars) = (0, 0);
+    let mut ranges = Vec::with_capacity(rendered.generated.len());
+    for &(start, len) in &rendered.generated {
+        if start < at {
+            (at, chars) = (0, 0);
         }
+        chars += rendered.text[at..start].chars().count();
+        at = start;
+        ranges.push(chars..chars + len);
     }
-    Marked { text: plain, generated }
+    ranges
 }
 
 /// 1 for each token of `encoding` that touches a generated range.
@@ -58,15 +32,4 @@ pub(super) fn tokens(encoding: &Encoding, generated: &[Range<usize>]) -> Vec<u8>
         mask[first.min(end)..end].fill(1);
     }
     mask
-}
-
-fn contains(value: &Value, c: char) -> bool {
-    match value {
-        Value::String(text) => text.contains(c),
-        Value::Array(items) => items.iter().any(|it| contains(it, c)),
-        Value::Object(fields) => {
-            fields.iter().any(|(name, it)| name.contains(c) || contains(it, c))
-        }
-        _ => false,
-    }
 }

@@ -1,26 +1,23 @@
 //! Chat templates: conversations to prompts.
 //!
-//! Templates are Jinja, run by minijinja with the environment that transformers sets up and with
-//! Python's methods and spelling. They come with the model, from anyone: rendering is bounded in
-//! time, memory, depth and output, and reaches no file.
+//! Templates are [Jinja](jinja), with the environment that transformers sets up and with Python's
+//! methods and spelling. They come with the model, from anyone: rendering is bounded in time,
+//! memory, depth and output, and reaches no file.
 
-mod collections;
 mod context;
-mod environment;
-mod filters;
+mod jinja;
 mod mask;
-mod methods;
-mod python;
-mod source;
 mod templates;
 #[cfg(test)]
 mod tests;
 mod time;
 
-use minijinja::Value as Variable;
+use bumpalo::Bump;
 use serde_json::{Map, Value};
 
 pub(crate) use templates::ChatTemplates;
+
+use jinja::{Failure, Rendered, Value as Variable};
 
 use crate::{AutoTokenizer, Error, guard::guarded};
 
@@ -76,7 +73,7 @@ impl AutoTokenizer {
         }
         let chat = self.render_chat(messages, options, true)?;
         let encoding = self.encode_chars(&chat.text)?;
-        let assistant_mask = mask::tokens(&encoding, &chat.generated);
+        let assistant_mask = mask::tokens(&encoding, &mask::ranges(&chat));
         Ok(ChatEncoding { input_ids: encoding.get_ids().to_vec(), assistant_mask })
     }
 
@@ -85,63 +82,33 @@ impl AutoTokenizer {
         messages: &[Value],
         options: &ChatOptions,
         mark: bool,
-    ) -> Result<mask::Marked, Error> {
+    ) -> Result<Rendered, Error> {
         let name = options.chat_template.as_deref();
         let template = self.chat_templates().select(name, options.tools.is_some())?;
-        let context = context::Context::new(messages, options, &template)?;
-        let mut variables: Vec<(&str, Variable)> = Vec::new();
+        let program = self.chat_templates().program(&template)?;
+        let arena = Bump::new();
+        let context = context::Context::new(messages, options, &template, &arena)?;
+        let mut variables = Vec::new();
         for (name, token) in self.special_tokens().all_named() {
-            variables.push((name, Variable::from(token)));
+            variables.push((name, Variable::Str(token)));
         }
         for (name, value) in &options.variables {
-            variables.push((name, context::variable(value)));
+            variables.push((name, Variable::from_json(value)));
         }
         variables.extend(context.variables());
-        let marker = if mark && source::marks_generation(&template) {
-            Some(mask::marker(&template, messages, options))
-        } else {
-            None
-        };
-        if let Some(marker) = marker {
-            variables.push((environment::MARKER, Variable::from_object(marker)));
-        }
-        let program = self.chat_templates().program(&template)?;
-        let render = || program.render(Variable::from_pairs(variables));
-        let rendered = if nests(&template) { bounded(render) } else { caught(render) }?;
-        Ok(mask::unmark(context.finish(rendered)?, marker))
+        let rendered = caught(|| program.render(&arena, &variables, mark))?;
+        Ok(Rendered { text: context.finish(rendered.text)?, ..rendered })
     }
 }
 
-/// Runs minijinja where neither a panic nor deep nesting can take the process down. Programs and
-/// values nest as deep as fuel and [`templates::MAX_LEN`] allow, and are freed by recursion.
-fn bounded<T>(f: impl FnOnce() -> Result<T, minijinja::Error>) -> Result<T, Error> {
-    caught(|| stacker::grow(STACK, f))
+/// A template is not to take the process down whatever it says, nor is a mistake in here to show
+/// what it was given.
+fn caught<T>(f: impl FnOnce() -> Result<T, Box<Failure>>) -> Result<T, Error> {
+    let result = guarded(f)
+        .map_err(|_| Error::template("this template cannot be rendered; please report it"))?;
+    result.map_err(|failure| match *failure {
+        Failure { reason, raised: true, .. } => Error::TemplateRaised { message: reason },
+        Failure { reason, line: 0, .. } => Error::template(reason),
+        Failure { reason, line, .. } => Error::template(format!("line {line}: {reason}")),
+    })
 }
-
-fn caught<T>(f: impl FnOnce() -> Result<T, minijinja::Error>) -> Result<T, Error> {
-    guarded(f).map_err(Error::template)?.map_err(template_error)
-}
-
-/// Whether a template could nest values deeply: in a loop only a namespace carries a value from
-/// one round to the next, and without one each level takes a few bytes of template.
-fn nests(template: &str) -> bool {
-    template.contains("namespace") || template.len() > SHORT
-}
-
-fn template_error(error: minijinja::Error) -> Error {
-    let raised = std::error::Error::source(&error)
-        .and_then(|source| source.downcast_ref::<environment::Raised>());
-    if let Some(environment::Raised(message)) = raised {
-        return Error::TemplateRaised { message: message.clone() };
-    }
-    let reason = match (error.detail(), error.line()) {
-        (Some(detail), Some(line)) => format!("line {line}: {}: {detail}", error.kind()),
-        (None, Some(line)) => format!("line {line}: {}", error.kind()),
-        (detail, None) => format!("{}: {}", error.kind(), detail.unwrap_or("no details")),
-    };
-    Error::template(reason)
-}
-
-/// Reserved, not used, unless a template is hostile.
-const STACK: usize = 256 << 20;
-const SHORT: usize = 16 << 10;

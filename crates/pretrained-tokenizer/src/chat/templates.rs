@@ -8,7 +8,7 @@ use std::{
 
 use serde_json::{Map, Value};
 
-use super::{bounded, environment::Program, source::newlines};
+use super::{caught, jinja::Program};
 use crate::{
     Error, TokenizerFiles,
     bundle::{CHAT_TEMPLATE, CONFIG, template_name},
@@ -114,13 +114,22 @@ impl ChatTemplates {
         if template.len() > MAX_LEN {
             return Err(Error::template(format!("longer than {} KiB", MAX_LEN >> 10)));
         }
-        let program = Arc::new(bounded(|| Program::compile(template))?);
+        let program = Arc::new(caught(|| Program::compile(&newlines(template)))?);
         let mut programs = lock();
         if programs.len() >= MAX_PROGRAMS {
             programs.clear();
         }
         programs.push((template.to_owned(), Arc::clone(&program)));
         Ok(program)
+    }
+}
+
+/// Line ends as Python's text files and Jinja's lexer make them.
+fn newlines(text: &str) -> Cow<'_, str> {
+    if text.contains('\r') {
+        Cow::Owned(text.replace("\r\n", "\n").replace('\r', "\n"))
+    } else {
+        Cow::Borrowed(text)
     }
 }
 

@@ -3,11 +3,11 @@
 use std::fmt::Write;
 
 use chrono::Local;
-use minijinja::{Error, ErrorKind};
 
-pub(super) fn strftime_now(format: &str) -> Result<String, Error> {
+/// The time, or `None` if the format is longer than anyone's.
+pub(super) fn strftime_now(format: &str) -> Option<String> {
     if format.len() > MAX_FORMAT {
-        return Err(Error::new(ErrorKind::InvalidOperation, "the time format is too long"));
+        return None;
     }
     let now = Local::now();
     let mut out = String::new();
@@ -22,7 +22,7 @@ pub(super) fn strftime_now(format: &str) -> Result<String, Error> {
         rest = &rest[at + spec.len()..];
     }
     out.push_str(rest);
-    Ok(out)
+    Some(out)
 }
 
 /// `%d`, `%-d`: a percent sign, an optional flag, a letter.

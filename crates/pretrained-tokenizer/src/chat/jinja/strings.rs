@@ -1,0 +1,523 @@
+//! The methods of strings.
+
+use super::{
+    args::{self, Args, required},
+    attribute::byte,
+    error::{Result, failure},
+    format,
+    render::Run,
+    text::{self, is_space},
+    value::Value,
+};
+
+/// Calls a method, if there is one of that name.
+pub(super) fn call<'a>(
+    run: &mut Run<'a>,
+    text: &'a str,
+    name: &str,
+    args: &Args<'a>,
+) -> Result<Option<Value<'a>>> {
+    if !METHODS.contains(&name) {
+        return Ok(None);
+    }
+    run.spend_text(text.len())?;
+    Ok(Some(match name {
+        "strip" => Value::Str(strip(run, text, args, true, true)?),
+        "lstrip" => Value::Str(strip(run, text, args, true, false)?),
+        "rstrip" => Value::Str(strip(run, text, args, false, true)?),
+        "startswith" => Value::Bool(affix(run, text, args, |text, it| text.starts_with(it))?),
+        "endswith" => Value::Bool(affix(run, text, args, |text, it| text.ends_with(it))?),
+        "split" => split(run, text, args)?,
+        "rsplit" => rsplit(run, text, args)?,
+        "splitlines" => {
+            let [keep_ends] = args.bind(["keepends"])?;
+            let lines = text::lines(text, keep_ends.is_some_and(Value::is_true));
+            list(run, lines.into_iter())?
+        }
+        "partition" => {
+            let separator = filled(args::text(args.one()?)?)?;
+            let (before, between, after) = match text.split_once(separator) {
+                Some((before, after)) => (before, separator, after),
+                None => (text, "", ""),
+            };
+            Value::Tuple(run.arena.alloc_slice_copy(&[before, between, after].map(Value::Str)))
+        }
+        "rpartition" => {
+            let separator = filled(args::text(args.one()?)?)?;
+            let (before, between, after) = match text.rsplit_once(separator) {
+                Some((before, after)) => (before, separator, after),
+                None => ("", "", text),
+            };
+            Value::Tuple(run.arena.alloc_slice_copy(&[before, between, after].map(Value::Str)))
+        }
+        "removeprefix" => Value::Str(text.strip_prefix(args::text(args.one()?)?).unwrap_or(text)),
+        "removesuffix" => Value::Str(text.strip_suffix(args::text(args.one()?)?).unwrap_or(text)),
+        "replace" => {
+            let [old, new, count] = args.positional(2)?;
+            let (old, new) = (args::text(required(old)?)?, args::text(required(new)?)?);
+            let count = count.map_or(Ok(-1), args::int)?;
+            Value::Str(replace(run, text, old, new, count)?)
+        }
+        "find" | "index" | "rfind" | "rindex" => find(text, name, args)?,
+        "count" => {
+            let [part, start, end] = args.positional(1)?;
+            let part = args::text(required(part)?)?;
+            let (window, _) = window(text, start, end)?;
+            let count = match window {
+                Some(window) if part.is_empty() => window.chars().count() + 1,
+                Some(window) => window.matches(part).count(),
+                None => 0,
+            };
+            Value::Int(count as i128)
+        }
+        "join" => {
+            let items = run.collect(args.one()?)?;
+            let mut parts = Vec::with_capacity(items.len() * 2);
+            for (i, item) in items.iter().enumerate() {
+                let Some(item) = item.text() else {
+                    let kind = item.type_name();
+                    return failure(format!("sequence item {i}: expected str, {kind} found"));
+                };
+                if i > 0 {
+                    parts.push(text);
+                }
+                parts.push(item);
+            }
+            run.spend(parts.len())?;
+            Value::Str(run.join(&parts)?)
+        }
+        "upper" | "lower" | "casefold" | "capitalize" | "title" | "swapcase" => {
+            args.none()?;
+            let changed = match name {
+                "upper" => text.to_uppercase(),
+                "lower" => text.to_lowercase(),
+                "casefold" => text.to_lowercase().replace('ß', "ss").replace('ς', "σ"),
+                "capitalize" => capitalize(text),
+                "title" => title(text),
+                _ => swap_case(text),
+            };
+            Value::Str(run.alloc_str(&changed)?)
+        }
+        "zfill" | "ljust" | "rjust" | "center" => justify(run, text, name, args)?,
+        "expandtabs" => {
+            let [size] = args.bind(["tabsize"])?;
+            let size = size.map_or(Ok(8), args::int)?;
+            expand_tabs(run, text, size)?
+        }
+        "format" => {
+            let formatted = format::braces(run, text, args)?;
+            Value::Str(run.alloc_str(&formatted)?)
+        }
+        "format_map" => {
+            let mapping = args.one()?;
+            if !mapping.is_dict() {
+                return failure("format_map() takes a mapping");
+            }
+            let named: Vec<(&'a str, Value<'a>)> = super::value::fields(mapping)
+                .filter_map(|(name, value)| Some((name.text()?, value)))
+                .collect();
+            let args = Args { values: &[], named: run.arena.alloc_slice_copy(&named) };
+            let formatted = format::braces(run, text, &args)?;
+            Value::Str(run.alloc_str(&formatted)?)
+        }
+        "encode" | "translate" | "maketrans" => {
+            return failure(format!("str.{name} is not supported in chat templates"));
+        }
+        _ => {
+            args.none()?;
+            Value::Bool(is(text, name))
+        }
+    }))
+}
+
+/// `isalpha` and its like.
+fn is(text: &str, name: &str) -> bool {
+    let all = |test: fn(char) -> bool| !text.is_empty() && text.chars().all(test);
+    let (upper, lower) =
+        (text.chars().any(char::is_uppercase), text.chars().any(char::is_lowercase));
+    match name {
+        "isspace" => all(is_space),
+        "isalpha" => all(char::is_alphabetic),
+        "isdigit" => all(|c| {
+            c.is_ascii_digit()
+                || matches!(c, '²' | '³' | '¹' | '⁰' | '⁴'..='⁹' | '₀'..='₉')
+                || is_decimal(c)
+        }),
+        "isdecimal" => all(is_decimal),
+        "isnumeric" => all(char::is_numeric),
+        "isalnum" => all(char::is_alphanumeric),
+        "isascii" => text.is_ascii(),
+        "isprintable" => text.chars().all(text::is_printable),
+        "isidentifier" => {
+            let mut chars = text.chars();
+            chars.next().is_some_and(|c| c == '_' || c.is_alphabetic())
+                && chars.all(|c| c == '_' || c.is_alphanumeric())
+        }
+        "islower" => lower && !upper,
+        "isupper" => upper && !lower,
+        _ => is_title(text),
+    }
+}
+
+/// A digit of one of the scripts that count by tens.
+fn is_decimal(c: char) -> bool {
+    c.is_ascii_digit()
+        || matches!(c, '٠'..='٩' | '۰'..='۹' | '०'..='९' | '০'..='৯' | '๐'..='๙' | '０'..='９')
+}
+
+fn is_title(text: &str) -> bool {
+    let (mut inside, mut found) = (false, false);
+    for c in text.chars() {
+        if c.is_uppercase() {
+            if inside {
+                return false;
+            }
+            (inside, found) = (true, true);
+        } else if c.is_lowercase() {
+            if !inside {
+                return false;
+            }
+            found = true;
+        } else {
+            inside = false;
+        }
+    }
+    found
+}
+
+fn strip<'a>(
+    run: &mut Run<'a>,
+    text: &'a str,
+    args: &Args<'a>,
+    left: bool,
+    right: bool,
+) -> Result<&'a str> {
+    let [chars] = args.positional(0)?;
+    trim(run, text, chars.unwrap_or(Value::None), left, right)
+}
+
+/// Takes away space, or the characters of `chars`.
+pub(super) fn trim<'a>(
+    run: &mut Run<'a>,
+    text: &'a str,
+    chars: Value<'a>,
+    left: bool,
+    right: bool,
+) -> Result<&'a str> {
+    let chars = match chars {
+        Value::None => None,
+        chars => Some(args::text(chars)?),
+    };
+    if let Some(chars) = chars.filter(|chars| chars.len() > 16) {
+        run.spend_text(text.len().saturating_mul(chars.len()))?;
+    }
+    let goes = |c: char| chars.map_or_else(|| is_space(c), |chars| chars.contains(c));
+    let text = if left { text.trim_start_matches(goes) } else { text };
+    Ok(if right { text.trim_end_matches(goes) } else { text })
+}
+
+pub(super) fn list<'a>(
+    run: &mut Run<'a>,
+    parts: impl Iterator<Item = &'a str>,
+) -> Result<Value<'a>> {
+    let parts: Vec<Value<'a>> = parts.map(Value::Str).collect();
+    run.spend(parts.len())?;
+    Ok(Value::List(run.arena.alloc_slice_copy(&parts)))
+}
+
+/// The separator, `None` for runs of spaces, and how often to split at most.
+fn split_args<'a>(args: &Args<'a>) -> Result<(Option<&'a str>, usize)> {
+    let [separator, limit] = args.bind(["sep", "maxsplit"])?;
+    let separator = match separator.unwrap_or(Value::None) {
+        Value::None => None,
+        separator => Some(filled(args::text(separator)?)?),
+    };
+    let limit = limit.map_or(Ok(-1), args::int)?;
+    Ok((separator, usize::try_from(limit).unwrap_or(usize::MAX)))
+}
+
+fn split<'a>(run: &mut Run<'a>, text: &'a str, args: &Args<'a>) -> Result<Value<'a>> {
+    let (separator, limit) = split_args(args)?;
+    if let Some(separator) = separator {
+        return list(run, text.splitn(limit.saturating_add(1), separator));
+    }
+    let mut parts = Vec::new();
+    let mut rest = text.trim_start_matches(is_space);
+    while !rest.is_empty() {
+        let end = if parts.len() < limit { rest.find(is_space) } else { None };
+        let Some(end) = end else {
+            parts.push(rest);
+            break;
+        };
+        parts.push(&rest[..end]);
+        rest = rest[end..].trim_start_matches(is_space);
+    }
+    list(run, parts.into_iter())
+}
+
+fn rsplit<'a>(run: &mut Run<'a>, text: &'a str, args: &Args<'a>) -> Result<Value<'a>> {
+    let (separator, limit) = split_args(args)?;
+    let mut parts = Vec::new();
+    if let Some(separator) = separator {
+        parts.extend(text.rsplitn(limit.saturating_add(1), separator));
+    } else {
+        let mut rest = text.trim_end_matches(is_space);
+        while !rest.is_empty() {
+            let start = if parts.len() < limit { rest.rfind(is_space) } else { None };
+            let Some(start) = start else {
+                parts.push(rest);
+                break;
+            };
+            let after = start + rest[start..].chars().next().map_or(1, char::len_utf8);
+            parts.push(&rest[after..]);
+            rest = rest[..start].trim_end_matches(is_space);
+        }
+    }
+    list(run, parts.into_iter().rev())
+}
+
+fn affix<'a>(
+    run: &mut Run<'a>,
+    text: &'a str,
+    args: &Args<'a>,
+    test: fn(&str, &str) -> bool,
+) -> Result<bool> {
+    let [affixes, start, end] = args.positional(1)?;
+    let affixes = required(affixes)?;
+    let (text, _) = window(text, start, end)?;
+    if let Some(affix) = affixes.text() {
+        return Ok(text.is_some_and(|text| test(text, affix)));
+    }
+    let Some(affixes) = affixes.tuple() else {
+        return failure("the first argument must be str or a tuple of str");
+    };
+    run.spend(affixes.len())?;
+    for affix in affixes {
+        let affix = args::text(*affix)?;
+        run.spend_text(affix.len())?;
+        if text.is_some_and(|text| test(text, affix)) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+pub(super) fn replace<'a>(
+    run: &mut Run<'a>,
+    text: &'a str,
+    old: &str,
+    new: &str,
+    count: i128,
+) -> Result<&'a str> {
+    let count = usize::try_from(count).unwrap_or(usize::MAX);
+    let found = text.matches(old).take(count).count();
+    run.spend_text(text.len().saturating_add(found.saturating_mul(new.len())))?;
+    if found == 0 {
+        return Ok(text);
+    }
+    Ok(run.arena.alloc_str(&text.replacen(old, new, count)))
+}
+
+fn find<'a>(text: &'a str, name: &str, args: &Args<'a>) -> Result<Value<'a>> {
+    let [part, start, end] = args.positional(1)?;
+    let part = args::text(required(part)?)?;
+    let (window, offset) = window(text, start, end)?;
+    let found = window.and_then(|window| {
+        let at = if name.starts_with('r') { window.rfind(part) } else { window.find(part) };
+        at.map(|at| window[..at].chars().count())
+    });
+    match found {
+        Some(at) => Ok(Value::Int((offset + at) as i128)),
+        None if name.ends_with("find") => Ok(Value::Int(-1)),
+        None => failure("substring not found"),
+    }
+}
+
+/// `text[start:end]`, and the character it begins at; `None` if it begins behind its end.
+fn window<'a>(
+    text: &'a str,
+    start: Option<Value<'a>>,
+    end: Option<Value<'a>>,
+) -> Result<(Option<&'a str>, usize)> {
+    if start.is_none() && end.is_none() {
+        return Ok((Some(text), 0));
+    }
+    let len = text.chars().count() as i128;
+    let bound = |at: Option<Value<'a>>, default: i128| -> Result<i128> {
+        let at = match at {
+            None | Some(Value::None) => default,
+            Some(at) => args::int(at)?,
+        };
+        Ok(if at < 0 { at.saturating_add(len).max(0) } else { at })
+    };
+    let (start, end) = (bound(start, 0)?, bound(end, len)?.min(len));
+    if start > end {
+        return Ok((None, 0));
+    }
+    let (start, end) = (start as usize, end as usize);
+    Ok((Some(&text[byte(text, start)..byte(text, end)]), start))
+}
+
+fn justify<'a>(run: &mut Run<'a>, text: &'a str, name: &str, args: &Args<'a>) -> Result<Value<'a>> {
+    let [width, fill] = args.positional(1)?;
+    let width = args::int(required(width)?)?;
+    let fill = match fill {
+        Some(fill) if name != "zfill" => args::text(fill)?,
+        Some(_) => return failure("zfill() takes one argument"),
+        None => " ",
+    };
+    let mut chars = fill.chars();
+    let (Some(fill), None) = (chars.next(), chars.next()) else {
+        return failure("the fill character must be exactly one character long");
+    };
+    if name == "zfill" {
+        let digits = text.strip_prefix(['+', '-']).unwrap_or(text);
+        let sign = &text[..text.len() - digits.len()];
+        let zeros = padding(run, width - sign.len() as i128, digits, '0')?;
+        return Ok(Value::Str(run.join(&[sign, &zeros, digits])?));
+    }
+    Ok(Value::Str(match name {
+        "ljust" => {
+            let space = padding(run, width, text, fill)?;
+            run.join(&[text, &space])?
+        }
+        "rjust" => {
+            let space = padding(run, width, text, fill)?;
+            run.join(&[&space, text])?
+        }
+        _ => center(run, text, width, fill)?,
+    }))
+}
+
+/// What is missing in a text to be `width` characters long.
+pub(super) fn padding(run: &mut Run<'_>, width: i128, text: &str, fill: char) -> Result<String> {
+    let missing = width.saturating_sub(text.chars().count() as i128).max(0);
+    let missing = usize::try_from(missing).unwrap_or(usize::MAX);
+    run.spend_text(missing)?;
+    Ok(std::iter::repeat_n(fill, missing).collect())
+}
+
+pub(super) fn center<'a>(
+    run: &mut Run<'a>,
+    text: &'a str,
+    width: i128,
+    fill: char,
+) -> Result<&'a str> {
+    let space = padding(run, width, text, fill)?;
+    let missing = space.chars().count();
+    let left = missing / 2 + (missing & usize::try_from(width).unwrap_or(0) & 1);
+    let (left, right) = space.split_at(byte(&space, left));
+    run.join(&[left, text, right])
+}
+
+pub(super) fn capitalize(text: &str) -> String {
+    let mut chars = text.chars();
+    let first: String = chars.next().into_iter().flat_map(char::to_uppercase).collect();
+    first + &chars.as_str().to_lowercase()
+}
+
+fn title(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut inside = false;
+    for c in text.chars() {
+        if inside {
+            out.extend(c.to_lowercase());
+        } else {
+            out.extend(c.to_uppercase());
+        }
+        inside = c.is_alphabetic();
+    }
+    out
+}
+
+fn swap_case(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c.is_uppercase() {
+            out.extend(c.to_lowercase());
+        } else {
+            out.extend(c.to_uppercase());
+        }
+    }
+    out
+}
+
+fn expand_tabs<'a>(run: &mut Run<'a>, text: &'a str, size: i128) -> Result<Value<'a>> {
+    let size = usize::try_from(size.max(0)).unwrap_or(usize::MAX);
+    let mut out = String::new();
+    let mut column = 0;
+    for c in text.chars() {
+        match c {
+            '\t' if size > 0 => {
+                let spaces = size - column % size;
+                run.spend_text(spaces)?;
+                out.extend(std::iter::repeat_n(' ', spaces));
+                column += spaces;
+            }
+            '\t' => {}
+            '\n' | '\r' => {
+                out.push(c);
+                column = 0;
+            }
+            c => {
+                out.push(c);
+                column += 1;
+            }
+        }
+    }
+    Ok(Value::Str(run.alloc_str(&out)?))
+}
+
+fn filled(separator: &str) -> Result<&str> {
+    if separator.is_empty() { failure("empty separator") } else { Ok(separator) }
+}
+
+pub(super) const METHODS: [&str; 47] = [
+    "strip",
+    "split",
+    "startswith",
+    "replace",
+    "endswith",
+    "lstrip",
+    "rstrip",
+    "join",
+    "upper",
+    "lower",
+    "title",
+    "capitalize",
+    "format",
+    "find",
+    "rfind",
+    "index",
+    "rindex",
+    "count",
+    "rsplit",
+    "splitlines",
+    "partition",
+    "rpartition",
+    "removeprefix",
+    "removesuffix",
+    "zfill",
+    "ljust",
+    "rjust",
+    "center",
+    "isdigit",
+    "isalpha",
+    "isalnum",
+    "isspace",
+    "isupper",
+    "islower",
+    "istitle",
+    "isnumeric",
+    "isdecimal",
+    "isascii",
+    "isprintable",
+    "isidentifier",
+    "swapcase",
+    "casefold",
+    "expandtabs",
+    "format_map",
+    "encode",
+    "translate",
+    "maketrans",
+];

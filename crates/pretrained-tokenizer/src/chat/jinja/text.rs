@@ -1,0 +1,128 @@
+//! What Python knows about characters, and how it spells strings and numbers.
+
+use std::fmt::Write;
+
+/// `str.isspace`, which counts four separators that Unicode's White_Space does not.
+pub(in crate::chat) fn is_space(c: char) -> bool {
+    match c {
+        '\t'..='\r' | '\x1c'..=' ' => true,
+        c if c.is_ascii() => false,
+        c => c.is_whitespace(),
+    }
+}
+
+pub(super) fn trim(text: &str) -> &str {
+    text.trim_matches(is_space)
+}
+
+/// Where `str.splitlines` ends a line.
+pub(super) fn is_line_end(c: char) -> bool {
+    matches!(c, '\n'..='\r' | '\x1c'..='\x1e' | '\u{85}' | '\u{2028}' | '\u{2029}')
+}
+
+/// `text.splitlines()`.
+pub(super) fn lines(text: &str, keep_ends: bool) -> Vec<&str> {
+    let mut lines = Vec::new();
+    let mut start = 0;
+    let mut chars = text.char_indices().peekable();
+    while let Some((at, c)) = chars.next() {
+        if !is_line_end(c) {
+            continue;
+        }
+        let mut end = at + c.len_utf8();
+        if c == '\r' && chars.next_if(|&(_, next)| next == '\n').is_some() {
+            end += 1;
+        }
+        lines.push(&text[start..if keep_ends { end } else { at }]);
+        start = end;
+    }
+    if start < text.len() {
+        lines.push(&text[start..]);
+    }
+    lines
+}
+
+/// `repr(text)`.
+pub(super) fn repr(text: &str, out: &mut String) {
+    let quote = if text.contains('\'') && !text.contains('"') { '"' } else { '\'' };
+    out.push(quote);
+    for c in text.chars() {
+        let code = u32::from(c);
+        // Writing to a string cannot fail.
+        let _ = match c {
+            '\\' => out.write_str("\\\\"),
+            '\n' => out.write_str("\\n"),
+            '\r' => out.write_str("\\r"),
+            '\t' => out.write_str("\\t"),
+            c if c == quote => write!(out, "\\{c}"),
+            c if is_printable(c) => out.write_char(c),
+            _ if code < 0x100 => write!(out, "\\x{code:02x}"),
+            _ if code < 0x10000 => write!(out, "\\u{code:04x}"),
+            _ => write!(out, "\\U{code:08x}"),
+        };
+    }
+    out.push(quote);
+}
+
+/// `ascii(text)`, of a repr.
+pub(super) fn ascii(repr: &str) -> String {
+    let mut out = String::with_capacity(repr.len());
+    for c in repr.chars() {
+        let code = u32::from(c);
+        let _ = match code {
+            0..0x80 => out.write_char(c),
+            0x80..0x100 => write!(out, "\\x{code:02x}"),
+            0x100..0x10000 => write!(out, "\\u{code:04x}"),
+            _ => write!(out, "\\U{code:08x}"),
+        };
+    }
+    out
+}
+
+/// `str.isprintable`: neither control, format, private use, nor a space other than U+0020.
+pub(super) fn is_printable(c: char) -> bool {
+    !matches!(c,
+        '\0'..='\x1f' | '\x7f'..='\u{a0}' | '\u{ad}' | '\u{600}'..='\u{605}' | '\u{61c}'
+        | '\u{6dd}' | '\u{70f}' | '\u{890}'..='\u{891}' | '\u{8e2}' | '\u{1680}' | '\u{180e}'
+        | '\u{2000}'..='\u{200f}' | '\u{2028}'..='\u{202f}' | '\u{205f}'..='\u{206f}' | '\u{3000}'
+        | '\u{e000}'..='\u{f8ff}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{fffe}'..='\u{ffff}'
+        | '\u{110bd}' | '\u{110cd}' | '\u{13430}'..='\u{1343f}' | '\u{1bca0}'..='\u{1bca3}'
+        | '\u{1d173}'..='\u{1d17a}' | '\u{e0001}'..='\u{e007f}' | '\u{f0000}'..)
+}
+
+/// `repr(float)`: shortest, and always marked as a float.
+pub(super) fn float(float: f64, out: &mut String) {
+    if !float.is_finite() {
+        let sign = if float < 0.0 { "-" } else { "" };
+        let _ = write!(out, "{}{}", sign, if float.is_nan() { "nan" } else { "inf" });
+        return;
+    }
+    let scientific = format!("{float:e}");
+    let (digits, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));
+    let exponent: i32 = exponent.parse().unwrap_or(0);
+    let _ = if (-4..16).contains(&exponent) {
+        let start = out.len();
+        let written = write!(out, "{float}");
+        if !out[start..].contains('.') {
+            out.push_str(".0");
+        }
+        written
+    } else {
+        let sign = if exponent < 0 { '-' } else { '+' };
+        write!(out, "{digits}e{sign}{:02}", exponent.unsigned_abs())
+    };
+}
+
+/// `markupsafe.escape(text)`.
+pub(super) fn escape(text: &str, out: &mut String) {
+    for c in text.chars() {
+        match c {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '"' => out.push_str("&#34;"),
+            '\'' => out.push_str("&#39;"),
+            c => out.push(c),
+        }
+    }
+}
