@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use crate::command::{pretrained, succeeds};
+use crate::command::{fails, pretrained, succeeds};
 use crate::python;
 use crate::tiny::Tiny;
 
@@ -124,4 +124,51 @@ fn comma_separated(ids: &Value) -> String {
 
 fn parsed(text: &str) -> Value {
     serde_json::from_str(text).expect("JSON")
+}
+
+/// A model that `huggingface_hub` has downloaded is named as on the hub, wherever a model is taken.
+#[test]
+fn a_name_from_the_hugging_face_cache_is_taken_for_its_directory() {
+    const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
+    let scratch = tempfile::tempdir().expect("a scratch directory");
+    let repository = scratch.path().join("hub/models--tiny--model");
+    let (blobs, snapshot) = (repository.join("blobs"), repository.join("snapshots").join(COMMIT));
+    for dir in [&blobs, &snapshot, &repository.join("refs")] {
+        fs::create_dir_all(dir).expect("a directory is made");
+    }
+    fs::write(repository.join("refs/main"), COMMIT).expect("a ref is written");
+    for (i, entry) in fs::read_dir(Tiny::get().model()).expect("a model").enumerate() {
+        let entry = entry.expect("an entry");
+        if !entry.file_type().expect("a type").is_file() {
+            continue;
+        }
+        fs::copy(entry.path(), blobs.join(i.to_string())).expect("a blob is written");
+        let to = Path::new("../../blobs").join(i.to_string());
+        std::os::unix::fs::symlink(to, snapshot.join(entry.file_name())).expect("a link is made");
+    }
+    let cached = |arguments: &[&str]| {
+        let mut command = pretrained(arguments);
+        command.env("HF_HOME", scratch.path()).env_remove("HF_HUB_CACHE");
+        command.env_remove("HUGGINGFACE_HUB_CACHE").current_dir(scratch.path());
+        command
+    };
+    let model = Tiny::get().model();
+    let same = |arguments: &[&str]| {
+        let by_name = succeeds(&mut cached(arguments));
+        let path = model.to_str().expect("UTF-8");
+        let by_path: Vec<&str> =
+            arguments.iter().map(|it| if *it == "tiny/model" { path } else { *it }).collect();
+        assert_eq!(by_name, succeeds(&mut pretrained(by_path)), "{arguments:?}");
+    };
+    same(&["tokenize", "tiny/model", "what is absent"]);
+    same(&["generate", "tiny/model", "--prompt", "what is", "--max-new-tokens", "4"]);
+    let inspected = parsed(&succeeds(&mut cached(&["inspect", "tiny/model@main", "--json"])));
+    assert_eq!(inspected["path"].as_str(), snapshot.to_str());
+    assert!(succeeds(&mut cached(&["verify", "tiny/model"])).contains("whole"));
+    succeeds(&mut cached(&["convert", "tiny/model", "converted", "--dtype", "bf16"]));
+    succeeds(pretrained(["verify"]).arg(scratch.path().join("converted")));
+
+    let error = fails(&mut cached(&["tokenize", "tiny/other", "x"]));
+    assert!(error.contains("no such model in the Hugging Face cache"), "{error}");
+    assert!(error.contains("hf download"), "{error}");
 }

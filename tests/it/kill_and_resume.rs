@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use crate::command::succeeds;
+use crate::command::{pretrained, succeeds};
 use crate::tiny::Tiny;
 
 const STEPS: u64 = 40;
@@ -51,6 +51,55 @@ fn killed_at_random_instants_and_resumed_equals_unbroken() {
             assert!(found[name] == *bytes, "{name} differs in a run killed after {instants:?}");
         }
     }
+}
+
+/// SIGTERM, as a scheduler sends it: the run saves where it is and says so by its exit code.
+#[test]
+fn case_40_sigterm_saves_a_checkpoint_and_ends() {
+    let scratch = tempfile::tempdir().expect("a scratch directory");
+    let run = place(scratch.path(), "terminated");
+    let (code, newest) = terminate(&run, 1, 1000);
+    assert_eq!(code, Some(143));
+    assert!(newest % 1000 != 0, "checkpoint {newest} was due anyway");
+    succeeds(pretrained(["verify"]).arg(&run));
+}
+
+/// A second one does not wait for the step, nor for the checkpoint that the first one asked for.
+/// What had been saved stays whole, and half a checkpoint is none.
+#[test]
+fn case_40_a_second_sigterm_ends_the_run_at_once() {
+    let scratch = tempfile::tempdir().expect("a scratch directory");
+    let run = place(scratch.path(), "terminated");
+    let (code, _) = terminate(&run, 2, 5);
+    assert_eq!(code, Some(143));
+    succeeds(pretrained(["verify"]).arg(&run));
+}
+
+/// Sends SIGTERM so many times to a run that is at work, and has a checkpoint if it saves so often. Its
+/// exit code, and the step of the newest checkpoint it leaves.
+fn terminate(run: &Path, times: usize, save_steps: u64) -> (Option<i32>, u64) {
+    let steps = || {
+        let entries = fs::read_dir(run).into_iter().flatten().flatten();
+        let names = entries.map(|it| it.file_name().to_string_lossy().into_owned());
+        let steps = names.filter_map(|it| it.strip_prefix("checkpoint-")?.parse::<u64>().ok());
+        steps.max()
+    };
+    let mut command = Tiny::get().train(Path::new("run"), 1_000_000, save_steps);
+    command.current_dir(run.parent().expect("a run has a place"));
+    let mut child =
+        command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("the command starts");
+    let is_logging = || run.join("metrics.jsonl").metadata().is_ok_and(|it| it.len() > 0);
+    while !is_logging() || save_steps < 1000 && steps().is_none() {
+        assert!(child.try_wait().expect("a child can be asked").is_none(), "it ended by itself");
+        thread::sleep(Duration::from_millis(5));
+    }
+    for _ in 0..times {
+        let pid = child.id().to_string();
+        let sent = Command::new("kill").args(["-TERM", &pid]).status().expect("kill starts");
+        assert!(sent.success() || times > 1, "nobody was there to be told");
+    }
+    let status = child.wait().expect("it ends");
+    (status.code(), steps().unwrap_or_default())
 }
 
 /// Where one run goes: each has the same name, in a directory of its own.

@@ -35,7 +35,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
-    let tokenizer = AutoTokenizer::from_pretrained(&args.model)?;
+    let tokenizer = AutoTokenizer::from_pretrained(pretrained::artifact::resolve(&args.model)?)?;
     let model = AutoModelForCausalLM::from_pretrained(&args.model, args.device.get()?)?;
     let block_size = args.block_size.unwrap_or_else(|| default_block_size(model.config()));
     let data = TextDataset::whole_from_files(&args.text, &tokenizer, block_size)?;

@@ -56,7 +56,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
-    let tokenizer = AutoTokenizer::from_pretrained(&args.model)?;
+    let tokenizer = AutoTokenizer::from_pretrained(pretrained::artifact::resolve(&args.model)?)?;
     let prompt = tokenizer.encode(&args.prompt, true)?;
     let model = AutoModelForCausalLM::from_pretrained(&args.model, args.device.get()?)?;
     let options = options(&args, &model)?;

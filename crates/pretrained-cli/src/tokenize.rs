@@ -29,7 +29,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
-    let tokenizer = AutoTokenizer::from_pretrained(&args.model)?;
+    let tokenizer = AutoTokenizer::from_pretrained(pretrained::artifact::resolve(&args.model)?)?;
     if args.decode {
         let ids = parse_ids(&args.text)?;
         if let Some(id) = ids.iter().find(|&&it| tokenizer.id_to_token(it).is_none()) {

@@ -8,7 +8,7 @@ use std::{
 use anyhow::{Context, bail};
 use pretrained::{
     Trainer,
-    artifact::{AutoConfig, CONFIG},
+    artifact::{AutoConfig, CONFIG, resolve},
     checkpoint::Checkpoints,
     config::Config,
     data::{Dataset, JsonlDataset, TextDataset},
@@ -88,7 +88,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
         (None, Some(config), Some(tokenizer)) => (read_config(config)?, tokenizer),
         _ => bail!("--model, or --config with --tokenizer, says what to train"),
     };
-    let tokenizer = AutoTokenizer::from_pretrained(tokenizer_dir)?;
+    let tokenizer = AutoTokenizer::from_pretrained(resolve(tokenizer_dir)?)?;
     let block_size = args.block_size.unwrap_or_else(|| default_block_size(&config));
     // Before the text is tokenized, which may take minutes.
     check_fit(&args, &config, &tokenizer, block_size)?;
