@@ -67,9 +67,9 @@ pub fn verify(path: impl AsRef<Path>, options: &VerifyOptions) -> Result<Verific
         let (dir, _unchanged) = artifact::open_dir(&path)?;
         verification.check_dir(&dir, options)
     } else {
-            let weights = verification.keep(Weights::open_file(&path, options.strictness));
-            verification.warnings = weights.as_ref().map(Weights::odd).unwrap_or_default();
-            weights
+        let weights = verification.keep(Weights::open_file(&path, options.strictness));
+        verification.warnings = weights.as_ref().map(Weights::odd).unwrap_or_default();
+        weights
     };
     if let Some(weights) = weights {
         verification.check_weights(&weights, options);
