@@ -937,7 +937,6 @@ BLOCKS = [
     "{% block a %}{% endblock %}{% block a %}{% endblock %}",
     "{% block a %}x{% endblock a %}",
     "{% print n %}{% print n, s|trim %}",
-    "{% autoescape false %}{{ '<' }}{% endautoescape %}",
     "{% include 'x' ignore missing %}",
     "{% from 'x' import y %}",
     "{% from 'x' import _y %}",

@@ -13,6 +13,8 @@ impl<'a> Run<'a> {
     /// `str(value)`, without a copy where it is a string already.
     pub(super) fn str(&mut self, value: Value<'a>) -> Result<&'a str> {
         if let Some(text) = value.text() {
+            // Whoever asks goes through it.
+            self.spend_text(text.len())?;
             return Ok(text);
         }
         let mut out = String::new();

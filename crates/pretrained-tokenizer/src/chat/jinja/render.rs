@@ -334,6 +334,7 @@ impl<'a> Run<'a> {
         frame: &'a Frame<'a>,
         around: &'a Frame<'a>,
     ) -> Result<Flow> {
+        self.spend_text(iter.text().map_or(0, str::len))?;
         let items = self.items(iter)?;
         let ran = match node.looped {
             None => self.plain_loop(node, items, frame)?,

@@ -19,8 +19,13 @@ use super::{
     select::Path,
 };
 
-pub(super) fn length<'a>(_: &mut Run<'a>, value: Value<'a>, args: &Args<'a>) -> Result<Value<'a>> {
+pub(super) fn length<'a>(
+    run: &mut Run<'a>,
+    value: Value<'a>,
+    args: &Args<'a>,
+) -> Result<Value<'a>> {
     args.none()?;
+    run.spend_text(value.text().map_or(0, str::len))?;
     match value.len() {
         Some(len) => Ok(Value::Int(len as i128)),
         None => failure(format!("object of type '{}' has no len()", value.type_name())),

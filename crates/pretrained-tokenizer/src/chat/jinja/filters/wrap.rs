@@ -27,7 +27,9 @@ pub(super) fn wordwrap<'a>(
     };
     let breaks = |it: Option<Value<'a>>| it.is_none_or(Value::is_true);
     let (break_long, hyphens) = (breaks(break_long_words), breaks(break_on_hyphens));
-    run.spend_text(4 * text.len())?;
+    // A long word is gone through again for each line that it is cut into.
+    let longest = text.split_whitespace().map(str::len).max().unwrap_or(0);
+    run.spend_text(text.len().saturating_mul(4 + longest / width))?;
     let mut lines = Vec::new();
     for line in text::lines(text, false) {
         let wrapped = wrap(line, width, break_long, hyphens);
