@@ -6,10 +6,14 @@
 
 import json
 import os
+import random
 import sys
 import time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+# Two threads, as the tables say.
+os.environ.setdefault("RAYON_NUM_THREADS", "2")
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
 sys.path.insert(0, os.path.join(ROOT, "tests", "python"))
 
 
@@ -88,8 +92,101 @@ def repeated(run, times=20):
     return (time.perf_counter() - start) / times
 
 
-MAKE = {"render": make_render}
-WORK = {"render": render, "render-transformers": render_transformers}
+def corpus():
+    """The sources and documents of this repository, in pieces of a few kilobytes."""
+    texts = []
+    for folder, _, names in os.walk(ROOT):
+        if any(part in folder for part in ("/target", "/.git", "/.torch")):
+            continue
+        for name in sorted(names):
+            if name.endswith((".rs", ".md", ".py")):
+                text = open(os.path.join(folder, name), encoding="utf-8", errors="ignore").read()
+                texts += [text[i : i + 4000] for i in range(0, len(text), 4000)]
+    return texts[:1000]
+
+
+def make_load(directory):
+    """A byte-level BPE of 128 thousand tokens; the merges are made up, opening it costs the same."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast
+
+    rng = random.Random(0)
+    tokens = sorted(pre_tokenizers.ByteLevel.alphabet())
+    known, merges = set(tokens), []
+    while len(tokens) < 128_000:
+        a, b = rng.choice(tokens[:4000]), rng.choice(tokens[:4000])
+        if len(a + b) <= 16 and a + b not in known:
+            known.add(a + b)
+            tokens.append(a + b)
+            merges.append((a, b))
+    inner = Tokenizer(models.BPE(vocab={t: i for i, t in enumerate(tokens)}, merges=merges))
+    inner.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    inner.decoder = decoders.ByteLevel()
+    inner.add_special_tokens([f"<|reserved_{i}|>" for i in range(256)])
+    PreTrainedTokenizerFast(tokenizer_object=inner, eos_token="<|reserved_0|>").save_pretrained(directory)
+
+
+def make_encode(directory):
+    """A byte-level BPE trained on the texts, and the texts."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+    from transformers import PreTrainedTokenizerFast
+
+    texts = corpus()
+    inner = Tokenizer(models.BPE())
+    inner.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    inner.decoder = decoders.ByteLevel()
+    inner.train_from_iterator(texts, trainers.BpeTrainer(
+        vocab_size=16000, show_progress=False, special_tokens=["<|end|>"],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet()))
+    PreTrainedTokenizerFast(tokenizer_object=inner, bos_token="<|end|>", eos_token="<|end|>").save_pretrained(directory)
+    with open(os.path.join(directory, "texts.json"), "w") as out:
+        json.dump(texts, out)
+
+
+def timed(run):
+    def work():
+        start = time.perf_counter()
+        kept = run()
+        seconds = time.perf_counter() - start
+        del kept
+        return [seconds]
+
+    return work
+
+
+def encoding(directory):
+    from transformers import AutoTokenizer
+
+    with open(os.path.join(directory, "texts.json")) as file:
+        return AutoTokenizer.from_pretrained(directory), json.load(file)
+
+
+def encode(directory):
+    tokenizer, texts = encoding(directory)
+    return timed(lambda: tokenizer.backend_tokenizer.encode_batch(texts))
+
+
+def encode_fast(directory):
+    tokenizer, texts = encoding(directory)
+    return timed(lambda: tokenizer.backend_tokenizer.encode_batch_fast(texts))
+
+
+def encode_transformers(directory):
+    tokenizer, texts = encoding(directory)
+    return timed(lambda: tokenizer(texts))
+
+
+def load(directory):
+    from transformers import AutoTokenizer
+
+    return timed(lambda: AutoTokenizer.from_pretrained(directory))
+
+
+MAKE = {"render": make_render, "encode": make_encode, "load": make_load}
+WORK = {
+    "render": render, "render-transformers": render_transformers, "encode": encode, "encode-fast": encode_fast,
+    "encode-transformers": encode_transformers, "load": load,
+}
 
 
 def main():

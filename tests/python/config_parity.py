@@ -2,12 +2,13 @@
 
 Reads one JSON list of texts per line and answers with one of the same length: for `dumps`, what `json.dumps` makes of
 each text, in the spelling of `generation_config.json` and of `config.json`; for `saved`, what transformers writes
-after reading it as a `config.json`, or null if it raises.
+after reading it as a `config.json`, or null if it raises; for `generation`, the same of a `generation_config.json`.
 """
 
 import json
 import os
 import sys
+import tempfile
 import warnings
 
 os.environ["TRANSFORMERS_VERBOSITY"] = "critical"
@@ -44,8 +45,22 @@ def saved(text):
         return None
 
 
+def generation(text):
+    from transformers import GenerationConfig
+
+    with tempfile.TemporaryDirectory() as directory:
+        with open(os.path.join(directory, "generation_config.json"), "w", encoding="utf-8") as file:
+            file.write(text)
+        try:
+            GenerationConfig.from_pretrained(directory).save_pretrained(directory)
+        except Exception:
+            return None
+        with open(os.path.join(directory, "generation_config.json"), encoding="utf-8") as file:
+            return file.read()
+
+
 def main():
-    answer = {"dumps": dumps, "saved": saved}[sys.argv[1]]
+    answer = {"dumps": dumps, "saved": saved, "generation": generation}[sys.argv[1]]
     for line in sys.stdin:
         print(json.dumps([answer(text) for text in json.loads(line)]), flush=True)
 

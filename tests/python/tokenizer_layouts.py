@@ -177,6 +177,25 @@ def layouts(root):
         "0": token(END)}, "eos_token": {"__type": "AddedToken", **token("</s>")}, "cls_token": "[CLS]"})
     yield layout("added-in-maps", tok=as_text(gpt2), conf=fast, added={"tok1": 1500, "<extra_0>": 1501},
                  special={"bos_token": token("<s>", rstrip=True), "additional_special_tokens": ["<tool>", "<extra_0>"]})
+    for name, tok in [("json", {"tok": as_text(gpt2), "conf": fast}), ("gpt2", {"vocab": vocab, "merges": merges, "model": {"model_type": "gpt2"}}),
+                      ("qwen2", {"vocab": vocab, "merges": merges, "model": {"model_type": "qwen2"}})]:
+        specials = {"bos_token": "<s>", "eos_token": token("</s>", lstrip=True), "unk_token": END,
+                    "additional_special_tokens": ["<extra_0>", "<tool>"]}
+        yield layout(f"{name}-files-legacy-maps", **tok, added={"<extra_0>": 1501, "tok1": 1500, "<s>": 1502}, special=specials)
+        yield layout(f"{name}-files-legacy-added", **tok, added={"<extra_0>": 1500, "tok1": 1501})
+        yield layout(f"{name}-files-legacy-special", **tok, special=specials)
+        yield layout(f"{name}-files-legacy-both", **{**tok, "conf": {**tok.get("conf", {}), "eos_token": "<tool>", "extra_special_tokens": ["tok1"]}},
+                     added={"<extra_0>": 1501, "tok1": 1500}, special={**specials, "extra_special_tokens": ["[CLS]"]})
+    yield layout("bert-legacy-maps", txt=lines(uncased), model={"model_type": "bert"}, added={"<extra_0>": 1600, "tok1": 1700},
+                 special={"mask_token": token("[MASK]", lstrip=True), "unk_token": "[UNK]"})
+    yield layout("spm-legacy-maps", spm=spm_bytes, conf={"tokenizer_class": "LlamaTokenizer"}, added={"<extra_0>": 1100, "tok1": 1101},
+                 special={"bos_token": token("<s>", normalized=True), "eos_token": "</s>", "unk_token": "<unk>", "pad_token": "<extra_0>"})
+    for model, hub in [("llama", "Qwen2Tokenizer"), ("qwen2", "LlamaTokenizer"), ("gpt2", "Qwen2TokenizerFast"), ("qwen3", "NoSuchTokenizer"),
+                       ("mistral", "GPT2Tokenizer"), ("phi3", "LlamaTokenizer"), ("t5", "PreTrainedTokenizerFast"), ("unheard_of", "GPT2TokenizerFast"),
+                       ("arctic", "Qwen2Tokenizer"), ("nezha", "Qwen2Tokenizer"), ("bert", "PreTrainedTokenizer")]:
+        yield layout(f"class-{model}-{hub}", tok=as_text(gpt2), model={"model_type": model}, conf={"tokenizer_class": hub})
+    yield layout("class-in-config", tok=as_text(gpt2), model={"model_type": "llama", "tokenizer_class": "Qwen2TokenizerFast"})
+    yield layout("class-in-config-only", tok=as_text(gpt2), model={"tokenizer_class": "Qwen2TokenizerFast"})
     yield layout("extra-dict", tok=as_text(gpt2), conf={**fast, "extra_special_tokens": {"image_token": "<image>", "tool_token": "<tool>"}})
     yield layout("split-special", tok=as_text(gpt2), conf={**fast, "split_special_tokens": True, "eos_token": END})
     for legacy in [True, False]:

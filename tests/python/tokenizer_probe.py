@@ -24,11 +24,19 @@ class Probe:
         self.process = subprocess.Popen([path], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
 
     def ask(self, **question):
-        self.process.stdin.write(json.dumps(question).encode() + b"\n")
+        self.send(**question)
+        return self.receive()
+
+    def send(self, **question):
+        """Asks without waiting, so that both sides work at the same time."""
+        self.asked = json.dumps(question)
+        self.process.stdin.write(self.asked.encode() + b"\n")
         self.process.stdin.flush()
+
+    def receive(self):
         line = self.process.stdout.readline()
         if not line:
-            raise RuntimeError(f"the probe died on {json.dumps(question)[:500]}")
+            raise RuntimeError(f"the probe died on {self.asked[:500]}")
         return json.loads(line)
 
 
@@ -38,7 +46,7 @@ def arguments(description, only=False):
     parser.add_argument("--json", action="store_true", help="the result as one JSON object")
     parser.add_argument("--show", type=int, default=20, help="how many differences to print")
     if only:
-        parser.add_argument("--only", default="", help="cases whose name begins so")
+        parser.add_argument("--only", default="", help="cases whose name begins with one of these, separated by commas")
     return parser.parse_args()
 
 

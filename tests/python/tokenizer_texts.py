@@ -25,8 +25,8 @@ CLASSICS = [
 ]
 
 
-def blocks():
-    """One text or more of each run of 128 code points that has assigned characters."""
+def blocks(whole=True):
+    """Two texts of each run of 128 code points that has assigned characters; one of them has all, if `whole`."""
     rng = random.Random(0)
     for start in [*range(0, 0x30000, 0x80), 0xE0000, 0xE0100, 0xF0000, 0x100000]:
         assigned = [
@@ -35,9 +35,9 @@ def blocks():
             if not 0xD800 <= point < 0xE000 and unicodedata.category(chr(point)) != "Cn"
         ]
         if assigned:
-            yield "".join(assigned)
-            some = [rng.choice(assigned) for _ in range(24)]
-            yield "".join(c + rng.choice(["", " ", "a", "\n"]) for c in some)
+            some = lambda count: "".join(rng.choice(assigned) + rng.choice(["", " ", "a", "\n"]) for _ in range(count))
+            yield "".join(assigned) if whole else some(5)
+            yield some(24 if whole else 3)
 
 
 def mixtures(count):
@@ -49,6 +49,7 @@ def mixtures(count):
         )
 
 
-def texts(at_least=2000):
-    found = CLASSICS + list(blocks())
+def texts(at_least=2000, whole=True):
+    """So many texts at least; every assigned character is in one of them, or where not `whole`, some of every block."""
+    found = CLASSICS + list(blocks(whole))
     return found + list(mixtures(max(200, at_least - len(found))))

@@ -6,7 +6,7 @@
 use std::{
     fs,
     io::Write,
-    path::Path,
+    path::{Path, PathBuf},
     process::{Command, Stdio},
 };
 
@@ -37,7 +37,7 @@ fn configs_are_completed_as_transformers_completes_them() {
     let pool = families();
     let mut documents = Vec::new();
     for cases in &pool {
-        documents.extend((0..250).map(|_| random.variation(cases)));
+        documents.extend((0..250).map(|_| random.changed(cases, KEYS, VALUES)));
     }
     let Some(answers) = python("saved", &documents) else { return };
     let (mut n_read, mut n_stricter, mut wrong) = (0, 0, Vec::new());
@@ -68,6 +68,43 @@ fn configs_are_completed_as_transformers_completes_them() {
     assert!(n_stricter < documents.len() / 20, "{n_stricter} of {} are refused", documents.len());
 }
 
+#[test]
+fn generation_configs_are_written_back_as_transformers_writes_them() {
+    let mut random = Random(3);
+    let seeds = inputs(&data("generation"));
+    let documents: Vec<String> =
+        (0..1500).map(|_| random.changed(&seeds, GENERATION_KEYS, GENERATION_VALUES)).collect();
+    let Some(answers) = python("generation", &documents) else { return };
+    let (mut n_read, mut n_stricter, mut wrong) = (0, 0, Vec::new());
+    for (document, answer) in documents.iter().zip(answers) {
+        let saved = GenerationConfig::parse(document).and_then(|it| it.for_save());
+        match (answer.as_str(), saved.map(|it| it.to_json())) {
+            (Some(expected), Ok(saved)) => {
+                n_read += 1;
+                if saved != expected {
+                    wrong.push(format!("{document}is written as {saved}instead of {expected}"));
+                }
+            }
+            // Values of a type that no generation can use.
+            (Some(_), Err(error)) if error.to_string().contains("` must be ") => n_stricter += 1,
+            (Some(_), Err(error)) => wrong.push(format!("{document}is refused: {error}")),
+            (None, Ok(_)) => {
+                wrong.push(format!("{document}is read, and transformers refuses it"));
+            }
+            (None, Err(_)) => {}
+        }
+    }
+    assert!(
+        wrong.is_empty(),
+        "{} of {}, such as {}",
+        wrong.len(),
+        documents.len(),
+        wrong.join("\n")
+    );
+    assert!(n_read > documents.len() / 4, "{n_read} of {} are read", documents.len());
+    assert!(n_stricter < documents.len() / 2, "{n_stricter} of {} are refused", documents.len());
+}
+
 /// What is refused here though transformers writes it; loading or making such a model fails.
 fn is_known_to_be_stricter(error: &str) -> bool {
     [
@@ -96,16 +133,22 @@ fn families() -> Vec<Vec<Object>> {
             .iter()
             .any(|it| path.file_stem().is_some_and(|s| s == *it))
     };
-    let inputs = |path: &std::path::PathBuf| {
-        let file = Config::parse(&fs::read_to_string(path).expect("text")).expect("an object");
-        let cases = file.get("cases").and_then(Value::as_array).expect("cases").to_vec();
-        let input = |case: &Value| {
-            let text = case.as_object().and_then(|it| it.get("input")).and_then(Value::as_str);
-            Config::parse(text.expect("an input")).expect("an object").document().clone()
-        };
-        cases.iter().map(input).collect()
+    paths.iter().filter(is_family).map(|path| inputs(path)).collect()
+}
+
+fn data(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/data/{name}.json"))
+}
+
+/// The inputs of a golden file.
+fn inputs(path: &Path) -> Vec<Object> {
+    let file = Config::parse(&fs::read_to_string(path).expect("text")).expect("an object");
+    let cases = file.get("cases").and_then(Value::as_array).expect("cases").to_vec();
+    let input = |case: &Value| {
+        let text = case.as_object().and_then(|it| it.get("input")).and_then(Value::as_str);
+        Config::parse(text.expect("an input")).expect("an object").document().clone()
     };
-    paths.iter().filter(is_family).map(inputs).collect()
+    cases.iter().map(input).collect()
 }
 
 /// Asks `tests/python/config_parity.py`.
@@ -157,24 +200,25 @@ impl Random {
     }
 
     /// A file with one to three changes.
-    fn variation(&mut self, cases: &[Object]) -> String {
+    fn changed(&mut self, cases: &[Object], keys: &[&str], values: &[&str]) -> String {
         let mut document = self.one(cases).clone();
         for _ in 0..1 + self.below(3) {
-            let keys: Vec<String> = document.iter().map(|(key, _)| key.to_owned()).collect();
-            let key = self.one(&keys).clone();
+            let own: Vec<String> = document.iter().map(|(key, _)| key.to_owned()).collect();
+            let key = if own.is_empty() { String::new() } else { self.one(&own).clone() };
             match self.below(4) {
-                _ if key == "model_type" => {}
+                _ if key == "model_type" || key.is_empty() => {}
                 0 => drop(document.remove(&key)),
-                1 => document.set(key, self.value()),
+                1 => document.set(key, self.value(values)),
                 2 => {
                     let other = self.one(cases).clone();
                     let entries: Vec<(String, Value)> = other.into_iter().collect();
-                    let (key, value) = self.one(&entries).clone();
-                    document.set(key, value);
+                    if let Some((key, value)) = entries.get(self.below(entries.len().max(1))) {
+                        document.set(key.clone(), value.clone());
+                    }
                 }
                 _ => {
-                    let key = *self.one(KEYS);
-                    let value = self.value();
+                    let key = *self.one(keys);
+                    let value = self.value(values);
                     document.set(key, value);
                 }
             }
@@ -186,8 +230,8 @@ impl Random {
         config.to_json()
     }
 
-    fn value(&mut self) -> Value {
-        let parsed = Config::parse(&format!("{{\"value\": {}}}", self.one(VALUES)));
+    fn value(&mut self, values: &[&str]) -> Value {
+        let parsed = Config::parse(&format!("{{\"value\": {}}}", self.one(values)));
         parsed.expect("an object").get("value").expect("a value").clone()
     }
 
@@ -347,4 +391,65 @@ const VALUES: &[&str] = &[
     "{\"rope_type\": \"llama3\", \"factor\": 2.0}",
     "{\"full_attention\": {\"rope_type\": \"linear\", \"factor\": 2.0}}",
     "{\"sliding_attention\": {\"rope_theta\": 5.0}, \"full_attention\": null}",
+];
+
+const GENERATION_KEYS: &[&str] = &[
+    "_from_model_config",
+    "begin_suppress_tokens",
+    "bad_words_ids",
+    "bos_token_id",
+    "cache_config",
+    "cache_implementation",
+    "compile_config",
+    "constraints",
+    "do_sample",
+    "early_stopping",
+    "eos_token_id",
+    "forced_eos_token_id",
+    "generation_kwargs",
+    "length_penalty",
+    "max_length",
+    "max_new_tokens",
+    "min_p",
+    "num_beams",
+    "num_beam_groups",
+    "num_return_sequences",
+    "output_attentions",
+    "output_scores",
+    "pad_token_id",
+    "penalty_alpha",
+    "return_dict_in_generate",
+    "stop_strings",
+    "suppress_tokens",
+    "temperature",
+    "top_k",
+    "top_p",
+    "transformers_version",
+    "use_cache",
+    "not_known",
+];
+
+const GENERATION_VALUES: &[&str] = &[
+    "null",
+    "true",
+    "false",
+    "0",
+    "1",
+    "2",
+    "50",
+    "-1",
+    "0.0",
+    "1.0",
+    "0.7",
+    "1e-05",
+    "\"x\"",
+    "\"never\"",
+    "\"static\"",
+    "\"4.40.1\"",
+    "[]",
+    "[1]",
+    "[1, 2]",
+    "[[1], [2, 3]]",
+    "{}",
+    "{\"a\": 1.0, \"b\": null}",
 ];

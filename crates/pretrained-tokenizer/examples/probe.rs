@@ -13,6 +13,7 @@ use pretrained_tokenizer::{
     AutoTokenizer, ChatOptions, EncodeOptions, Input, Padding, Side, SpecialTokens,
     TokenizerTrainer, Truncation,
 };
+use rayon::prelude::*;
 use serde_json::{Map, Value, json};
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -48,7 +49,7 @@ fn answer(
     }
     let tokenizer = &open[dir];
     match question["op"].as_str().unwrap_or_default() {
-        "open" => Ok(json!({ "vocab_size": tokenizer.vocab_size() })),
+        "open" => Ok(json!({ "class": tokenizer.tokenizer_class() })),
         "render" => {
             let (messages, options) = chat(question)?;
             Ok(json!(tokenizer.apply_chat_template(&messages, &options)?))
@@ -59,6 +60,7 @@ fn answer(
             Ok(json!({ "ids": chat.input_ids, "mask": chat.assistant_mask }))
         }
         "encode" => encode(tokenizer, question),
+        "encode_sums" => sums(tokenizer, question),
         "encode_plain" => {
             let texts = texts(question)?;
             Ok(json!(tokenizer.encode_batch(&texts, question["special"] == true)?))
@@ -67,13 +69,14 @@ fn answer(
             let ids: Vec<Vec<u32>> = serde_json::from_value(question["ids"].clone())?;
             let skip = question["skip"] == true;
             let decoded: Result<Vec<String>, _> =
-                ids.iter().map(|ids| tokenizer.decode(ids, skip)).collect();
+                ids.par_iter().map(|ids| tokenizer.decode(ids, skip)).collect();
             Ok(json!(decoded?))
         }
         "stream" => {
             let ids: Vec<Vec<u32>> = serde_json::from_value(question["ids"].clone())?;
+            let skip = question["skip"] == true;
             let streamed: Result<Vec<String>, _> =
-                ids.iter().map(|ids| stream(tokenizer, ids)).collect();
+                ids.par_iter().map(|ids| stream(tokenizer, ids, skip)).collect();
             Ok(json!(streamed?))
         }
         "special" => {
@@ -141,6 +144,8 @@ fn encode(tokenizer: &AutoTokenizer, question: &Value) -> Result<Value, Box<dyn 
         },
         truncation_side: side("truncation_side"),
         max_length: number("max_length"),
+        return_overflowing_tokens: question["return_overflowing_tokens"] == true,
+        stride: number("stride").unwrap_or_default(),
         ..EncodeOptions::default()
     };
     let texts = texts(question)?;
@@ -160,15 +165,47 @@ fn encode(tokenizer: &AutoTokenizer, question: &Value) -> Result<Value, Box<dyn 
                 it.attention_mask,
                 it.token_type_ids,
                 it.special_tokens_mask,
-                it.offsets
+                it.offsets,
+                it.sample
             ])
         })
         .collect();
     Ok(json!(list))
 }
 
-fn stream(tokenizer: &AutoTokenizer, ids: &[u32]) -> Result<String, pretrained_tokenizer::Error> {
-    let mut stream = tokenizer.decode_stream(false);
+/// For each text the checksums of its ids and of everything else, and its ids if asked for: what
+/// the parity test compares in bulk.
+fn sums(tokenizer: &AutoTokenizer, question: &Value) -> Result<Value, Box<dyn Error>> {
+    let texts = texts(question)?;
+    let inputs: Vec<Input<'_>> = texts.iter().map(|text| Input::from(text.as_str())).collect();
+    let options = EncodeOptions {
+        add_special_tokens: question["special"] == true,
+        ..EncodeOptions::default()
+    };
+    let sum = |numbers: &mut dyn Iterator<Item = u32>| {
+        let mut hasher = crc32fast::Hasher::new();
+        numbers.for_each(|it| hasher.update(&it.to_le_bytes()));
+        hasher.finalize()
+    };
+    let encodings = tokenizer.encode_with(&inputs, &options)?;
+    let sums: Vec<[u32; 2]> = encodings
+        .iter()
+        .map(|it| {
+            let masks = [&it.attention_mask, &it.token_type_ids, &it.special_tokens_mask];
+            let masks = masks.into_iter().flatten().copied();
+            let offsets = it.offsets.iter().flat_map(|(start, end)| [*start as u32, *end as u32]);
+            [sum(&mut it.input_ids.iter().copied()), sum(&mut masks.chain(offsets))]
+        })
+        .collect();
+    Ok(json!(sums))
+}
+
+fn stream(
+    tokenizer: &AutoTokenizer,
+    ids: &[u32],
+    skip: bool,
+) -> Result<String, pretrained_tokenizer::Error> {
+    let mut stream = tokenizer.decode_stream(skip);
     let mut text = String::new();
     for &id in ids {
         text += &stream.push(id)?.unwrap_or_default();

@@ -26,6 +26,11 @@ pub struct EncodeOptions {
     pub truncation_side: Option<Side>,
     /// The length for padding and truncation, special tokens included; without it, the model's.
     pub max_length: Option<usize>,
+    /// Whether what truncation cuts off comes out too, in further encodings of at most
+    /// `max_length`, right after the one that it was cut from.
+    pub return_overflowing_tokens: bool,
+    /// How many tokens an encoding repeats of the one that it overflows from.
+    pub stride: usize,
     /// What offsets count.
     pub offsets: OffsetUnit,
 }
@@ -75,7 +80,7 @@ pub struct Input<'a> {
     pub pair: Option<&'a str>,
 }
 
-/// An encoded text. All fields have the same length.
+/// An encoded text. All lists have the same length.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Encoding {
     /// The token ids.
@@ -88,6 +93,8 @@ pub struct Encoding {
     pub special_tokens_mask: Vec<u32>,
     /// Where a token comes from: start and end in the text. Special tokens have `(0, 0)`.
     pub offsets: Vec<(usize, usize)>,
+    /// The position among the inputs of the one that this comes from.
+    pub sample: usize,
 }
 
 impl Default for EncodeOptions {
@@ -100,6 +107,8 @@ impl Default for EncodeOptions {
             truncation: Truncation::None,
             truncation_side: None,
             max_length: None,
+            return_overflowing_tokens: false,
+            stride: 0,
             offsets: OffsetUnit::Chars,
         }
     }
@@ -118,7 +127,8 @@ impl<'a> From<(&'a str, &'a str)> for Input<'a> {
 }
 
 impl AutoTokenizer {
-    /// Encodes a batch, on all cores.
+    /// Encodes a batch, on all cores. There is one encoding for each input, in order, unless
+    /// `return_overflowing_tokens` asks for more.
     pub fn encode_with<'a, I>(
         &self,
         inputs: &[I],
@@ -138,7 +148,15 @@ impl AutoTokenizer {
         if let Some(padding) = padding {
             pad_encodings(&mut encodings, &padding).map_err(Error::text)?;
         }
-        Ok(encodings.into_iter().map(Encoding::from).collect())
+        let mut all = Vec::with_capacity(encodings.len());
+        for (sample, mut encoding) in encodings.into_iter().enumerate() {
+            let overflowing = encoding.take_overflowing();
+            all.push(Encoding::of(encoding, sample));
+            if options.return_overflowing_tokens {
+                all.extend(overflowing.into_iter().map(|it| Encoding::of(it, sample)));
+            }
+        }
+        Ok(all)
     }
 
     /// Whether the model expects `token_type_ids` beside `input_ids`.
@@ -167,6 +185,14 @@ impl AutoTokenizer {
                         params.max_length
                     ))
                 })?;
+                let length = first.len() + second.as_ref().map_or(0, tokenizers::Encoding::len);
+                let is_cut = length > max_length && params.stride > 0;
+                if params.stride > max_length || params.stride == max_length && is_cut {
+                    return Err(Error::text(format!(
+                        "a stride of {} leaves nothing new in a length of {max_length}",
+                        params.stride
+                    )));
+                }
                 let params = TruncationParams { max_length, ..params.clone() };
                 truncate_encodings(first, second, &params).map_err(Error::text)?
             }
@@ -196,7 +222,9 @@ impl AutoTokenizer {
         if let Some(pre_tokenizer) = inner.get_pre_tokenizer() {
             pre_tokenizer.pre_tokenize(&mut text).map_err(Error::text)?;
         }
+        // What is cut off need not be tokenized, unless it is wanted.
         let limit = truncation
+            .filter(|_| !options.return_overflowing_tokens)
             .filter(|it| it.strategy != TruncationStrategy::OnlySecond || type_id != 0)
             .map(|it| (it.max_length, it.direction));
         inner.get_model().tokenize_in_pretokenized(&mut text, limit).map_err(Error::text)?;
@@ -232,7 +260,7 @@ impl AutoTokenizer {
             direction,
             max_length,
             strategy,
-            stride: 0,
+            stride: options.stride,
         });
         let strategy = match (options.padding, max_length) {
             (Padding::None, _) | (Padding::MaxLength, None) => None,
@@ -270,14 +298,15 @@ impl AutoTokenizer {
     }
 }
 
-impl From<tokenizers::Encoding> for Encoding {
-    fn from(encoding: tokenizers::Encoding) -> Encoding {
+impl Encoding {
+    fn of(encoding: tokenizers::Encoding, sample: usize) -> Encoding {
         Encoding {
             input_ids: encoding.get_ids().to_vec(),
             attention_mask: encoding.get_attention_mask().to_vec(),
             token_type_ids: encoding.get_type_ids().to_vec(),
             special_tokens_mask: encoding.get_special_tokens_mask().to_vec(),
             offsets: encoding.get_offsets().to_vec(),
+            sample,
         }
     }
 }

@@ -1,6 +1,9 @@
 use std::{fs, path::Path};
 
-use crate::{AutoTokenizer, Error, SpecialTokens, TokenizerFiles, TokenizerTrainer};
+use crate::{
+    AutoTokenizer, EncodeOptions, Error, Padding, Side, SpecialTokens, TokenizerFiles,
+    TokenizerTrainer, Truncation,
+};
 
 fn train(dir: &Path, text: &str, trainer: &TokenizerTrainer) -> Result<AutoTokenizer, Error> {
     let path = dir.join("text.txt");
@@ -131,4 +134,115 @@ fn text_that_is_not_utf8_is_named_by_its_line() {
     fs::write(&path, b"fine\n\xff\n").expect("write");
     let error = TokenizerTrainer::default().train_files(&[path], |_| {}).expect_err("not text");
     assert!(error.to_string().ends_with("text.txt: line 2 is not UTF-8"), "{error}");
+}
+
+#[test]
+fn a_class_that_only_the_model_told_is_named_where_the_model_is_not() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let [with, without, beside] = ["with", "without", "beside"].map(|name| dir.path().join(name));
+    let json = small().files().get("tokenizer.json").expect("there").to_vec();
+    for dir in [&with, &beside] {
+        fs::create_dir(dir).expect("created");
+        fs::write(dir.join("config.json"), r#"{"model_type": "qwen2"}"#).expect("written");
+    }
+    fs::write(with.join("tokenizer.json"), &json).expect("written");
+    let tokenizer = AutoTokenizer::from_pretrained(&with).expect("opened");
+    assert_eq!(tokenizer.tokenizer_class(), "Qwen2Tokenizer");
+
+    tokenizer.save_pretrained(&without).expect("saved");
+    let config = fs::read_to_string(without.join("tokenizer_config.json")).expect("read");
+    assert_eq!(config, "{\n  \"tokenizer_class\": \"Qwen2Tokenizer\"\n}\n");
+    let again = AutoTokenizer::from_pretrained(&without).expect("opened");
+    assert_eq!(again.tokenizer_class(), "Qwen2Tokenizer");
+    let text = "the 123 foxes";
+    assert_eq!(again.encode(text, true).expect("ids"), tokenizer.encode(text, true).expect("ids"));
+
+    tokenizer.save_pretrained(&beside).expect("saved");
+    assert!(!beside.join("tokenizer_config.json").exists());
+    assert_eq!(fs::read(beside.join("tokenizer.json")).expect("read"), json);
+}
+
+#[test]
+fn a_class_that_is_not_known_is_refused_by_its_name() {
+    let files = TokenizerFiles::from_parts([
+        ("tokenizer.json", small().files().get("tokenizer.json").expect("there").to_vec()),
+        ("tokenizer_config.json", br#"{"tokenizer_class": "T5TokenizerFast"}"#.to_vec()),
+    ]);
+    let error = AutoTokenizer::from_files(files.expect("files")).expect_err("not known");
+    assert_eq!(
+        error.to_string(),
+        "tokenizer_config.json: the tokenizer is `T5Tokenizer`, a class that is not known here; if \
+         tokenizer.json holds all of it, set tokenizer_class to \"PreTrainedTokenizerFast\""
+    );
+}
+
+#[test]
+fn one_call_leaves_nothing_to_the_next_or_to_the_files() {
+    let tokenizer = small();
+    let texts = ["the lazy dog", "fox"];
+    let plain = tokenizer.encode_batch(&texts, true).expect("encoded");
+    let options = EncodeOptions {
+        padding: Padding::MaxLength,
+        padding_side: Some(Side::Left),
+        truncation: Truncation::LongestFirst,
+        truncation_side: Some(Side::Left),
+        max_length: Some(2),
+        ..EncodeOptions::default()
+    };
+    let cut = tokenizer.encode_with(&texts, &options).expect("encoded");
+    assert!(cut.iter().all(|it| it.input_ids.len() == 2));
+    assert_eq!(tokenizer.encode_batch(&texts, true).expect("encoded"), plain);
+    let again = tokenizer.encode_with(&texts, &EncodeOptions::default()).expect("encoded");
+    assert_eq!(again.into_iter().map(|it| it.input_ids).collect::<Vec<_>>(), plain);
+    assert_eq!(tokenizer.files(), small().files());
+}
+
+#[test]
+fn what_overflows_comes_out_in_windows() {
+    let tokenizer = small();
+    let texts = ["the quick brown fox jumps over the lazy dog", "fox"];
+    let whole = tokenizer.encode_batch(&texts, false).expect("encoded");
+    let (length, stride) = (4, 1);
+    let options = EncodeOptions {
+        add_special_tokens: false,
+        truncation: Truncation::OnlyFirst,
+        max_length: Some(length),
+        return_overflowing_tokens: true,
+        stride,
+        ..EncodeOptions::default()
+    };
+    let windows = tokenizer.encode_with(&texts, &options).expect("encoded");
+    for (sample, ids) in whole.iter().enumerate() {
+        let mut joined: Vec<u32> = Vec::new();
+        for window in windows.iter().filter(|it| it.sample == sample) {
+            assert!(window.input_ids.len() <= length);
+            let repeated = if joined.is_empty() { 0 } else { stride };
+            joined.extend(&window.input_ids[repeated..]);
+        }
+        assert_eq!(joined, *ids);
+    }
+    let options = EncodeOptions { stride: 4, ..options };
+    let error = tokenizer.encode_with(&texts, &options).expect_err("nothing new").to_string();
+    assert_eq!(error, "cannot tokenize: a stride of 4 leaves nothing new in a length of 4");
+}
+
+#[test]
+fn a_length_of_ten_to_the_thirtieth_is_no_limit() {
+    let files = TokenizerFiles::from_parts([
+        ("tokenizer.json", small().files().get("tokenizer.json").expect("there").to_vec()),
+        (
+            "tokenizer_config.json",
+            br#"{"model_max_length": 1000000000000000019884624838656, "pad_token": "<pad>"}"#
+                .to_vec(),
+        ),
+    ]);
+    let tokenizer = AutoTokenizer::from_files(files.expect("files")).expect("opened");
+    assert_eq!(tokenizer.model_max_length(), None);
+    let options = EncodeOptions {
+        truncation: Truncation::LongestFirst,
+        padding: Padding::MaxLength,
+        ..EncodeOptions::default()
+    };
+    let encoded = tokenizer.encode_with(&["the lazy dog"], &options).expect("encoded");
+    assert_eq!(encoded[0].input_ids, tokenizer.encode("the lazy dog", true).expect("encoded"));
 }

@@ -9,7 +9,7 @@ use crate::{
     DecodeStream, Error, Side, SpecialTokens, TokenizerFiles, bundle,
     chat::ChatTemplates,
     guard::guarded,
-    load::{self, Settings},
+    load::{self, Class, Settings},
 };
 
 /// A tokenizer, as its files describe it.
@@ -43,14 +43,34 @@ impl AutoTokenizer {
     }
 
     fn new(files: TokenizerFiles, config: &Map<String, Value>) -> Result<AutoTokenizer, Error> {
-        let (inner, settings) = load::load(&files, config)?;
+        // What the crate trips over that was not checked for is the fault of a file.
+        let (inner, settings) = guarded(|| load::load(&files, config))
+            .map_err(|reason| Error::invalid(bundle::TOKENIZER, reason))??;
         let templates = ChatTemplates::read(&files, &settings.config)?;
         Ok(AutoTokenizer { files, inner, settings, templates })
     }
 
     /// Writes the tokenizer's files into `dir`, replacing the tokenizer there as a whole.
+    ///
+    /// They are the bytes that were read. Only where the class was told by a config.json that is
+    /// not in `dir` does tokenizer_config.json name it from now on, as transformers would.
     pub fn save_pretrained(&self, dir: impl AsRef<Path>) -> Result<(), Error> {
-        self.files.save(dir.as_ref())
+        let dir = dir.as_ref();
+        let Settings { class, config, .. } = &self.settings;
+        let there = bundle::read_model_config(dir)?;
+        let tokenizer_json = self.files.get(bundle::TOKENIZER);
+        if Class::resolve(&there, config, tokenizer_json).as_ref() == Ok(class) {
+            return self.files.save(dir);
+        }
+        let mut config = config.clone();
+        // The name that all versions of transformers have for it.
+        let name = if *class == Class::AsIs { "PreTrainedTokenizerFast" } else { class.name() };
+        config.insert("tokenizer_class".to_owned(), Value::from(name));
+        let mut json = serde_json::to_vec_pretty(&config).map_err(Error::text)?;
+        json.push(b'\n');
+        let mut files = self.files.clone();
+        files.insert(bundle::CONFIG, json);
+        files.save(dir)
     }
 
     /// The files this tokenizer was made of.
@@ -77,15 +97,30 @@ impl AutoTokenizer {
 
     /// The text of ids. Ids outside the vocabulary are left out.
     pub fn decode(&self, ids: &[u32], skip_special_tokens: bool) -> Result<String, Error> {
-        let text = guarded(|| self.inner.decode(ids, skip_special_tokens))
-            .map_err(Error::text)?
-            .map_err(Error::text)?;
+        let text = self.decode_as_is(ids, skip_special_tokens)?;
         Ok(if self.settings.clean_up { clean_up(&text) } else { text })
+    }
+
+    /// The text of ids before it is cleaned up.
+    pub(crate) fn decode_as_is(
+        &self,
+        ids: &[u32],
+        skip_special_tokens: bool,
+    ) -> Result<String, Error> {
+        guarded(|| self.inner.decode(ids, skip_special_tokens))
+            .map_err(Error::text)?
+            .map_err(Error::text)
     }
 
     /// Decodes ids one at a time, for output that appears while it is generated.
     pub fn decode_stream(&self, skip_special_tokens: bool) -> DecodeStream<'_> {
         DecodeStream::new(self, skip_special_tokens)
+    }
+
+    /// The class of transformers that this tokenizer is one of, such as `Qwen2Tokenizer`;
+    /// `TokenizersBackend` if tokenizer.json is the whole tokenizer.
+    pub fn tokenizer_class(&self) -> &'static str {
+        self.settings.class.name()
     }
 
     /// How many tokens there are, the added ones included.
@@ -179,7 +214,7 @@ impl std::fmt::Debug for AutoTokenizer {
 }
 
 /// Takes away the spaces that WordPiece leaves before punctuation.
-fn clean_up(text: &str) -> String {
+pub(crate) fn clean_up(text: &str) -> String {
     const RULES: [(&str, &str); 10] = [
         (" .", "."),
         (" ?", "?"),

@@ -55,6 +55,66 @@ fn a_catastrophic_regex_gives_up() {
 }
 
 #[test]
+fn a_regex_that_is_larger_than_it_looks_is_harmless() {
+    for regex in [
+        "(?:(?:(?:a{1000}){1000}){1000}){1000}",
+        "(((((((((a{20}){20}){20}){20}){20}){20}){20}){20}){20})",
+        "a{1,99999}{1,99999}",
+        "(?:a{99999}b{99999}){99999}",
+        "[a-z]{999999999}",
+    ] {
+        let split = json!({"type": "Split", "pattern": {"Regex": regex}, "behavior": "Isolated", "invert": false});
+        let replace = json!({"type": "Replace", "pattern": {"Regex": regex}, "content": ""});
+        let model = json!({"type": "BPE", "vocab": {"a": 0, "!": 1}, "merges": []});
+        for document in [
+            json!({"pre_tokenizer": {"type": "Sequence", "pretokenizers": [split]}, "model": model}),
+            json!({"normalizer": replace, "model": model}),
+            json!({"decoder": {"type": "Sequence", "decoders": [{"type": "Fuse"}, replace]}, "model": model}),
+        ] {
+            match load(document) {
+                Ok(tokenizer) => {
+                    let ids = tokenizer.encode("aaaa!", false).expect("encoded");
+                    tokenizer.decode(&ids, false).expect("decoded");
+                }
+                Err(error) => {
+                    let error = error.to_string();
+                    assert!(error.starts_with("tokenizer.json: "), "{error}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn sequences_within_sequences_end() {
+    let nested = |inner: Value, key: &str| {
+        (0..50).fold(inner, |inner, _| {
+            let mut outer = json!({"type": "Sequence"});
+            outer[key] = json!([inner]);
+            outer
+        })
+    };
+    let model = json!({"type": "BPE", "vocab": {"a": 0}, "merges": []});
+    for (stage, key, inner) in [
+        ("normalizer", "normalizers", json!({"type": "NFC"})),
+        ("pre_tokenizer", "pretokenizers", json!({"type": "Whitespace"})),
+        (
+            "post_processor",
+            "processors",
+            json!({"type": "ByteLevel", "add_prefix_space": true, "trim_offsets": true}),
+        ),
+        ("decoder", "decoders", json!({"type": "Fuse"})),
+        ("decoder", "decoders", json!({"type": "?"})),
+    ] {
+        let mut document = json!({ "model": model });
+        document[stage] = nested(inner, key);
+        if let Ok(tokenizer) = load(document) {
+            assert_eq!(tokenizer.encode("a", true).expect("encoded"), [0]);
+        }
+    }
+}
+
+#[test]
 fn an_id_that_two_tokens_share() {
     let shared = json!({"a": 0, "b": 0});
     refused(json!({"type": "BPE", "vocab": shared, "merges": []}), "id 0 belongs to");

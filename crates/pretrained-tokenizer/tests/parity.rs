@@ -15,6 +15,11 @@ fn every_layout_gives_the_ids_offsets_and_texts_of_transformers() {
 }
 
 #[test]
+fn directories_are_opened_as_the_class_that_transformers_takes() {
+    check("tokenizer_classes.py");
+}
+
+#[test]
 fn a_published_tokenizer_gives_the_ids_of_transformers() {
     check("tokenizer_real.py");
 }

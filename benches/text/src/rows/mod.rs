@@ -1,5 +1,7 @@
 //! The rows of the table, one file each.
 
+mod encode;
+mod load;
 mod render;
 
 use std::{
@@ -28,7 +30,8 @@ pub fn run(python: PathBuf, chosen: Option<&str>) -> Result<()> {
     let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/data");
     fs::create_dir_all(&data)?;
     let place = Place { ours: env::current_exe()?, python, data };
-    let rows: [(&str, fn(&Place) -> Result<()>); 1] = [("render", render::row)];
+    let rows: [(&str, fn(&Place) -> Result<()>); 3] =
+        [("render", render::row), ("encode", encode::row), ("load", load::row)];
     ensure!(
         chosen.is_none_or(|it| rows.iter().any(|(name, _)| *name == it)),
         "there is no such row; there are: {}",
@@ -46,6 +49,8 @@ pub fn run(python: PathBuf, chosen: Option<&str>) -> Result<()> {
 pub fn work(name: &str, paths: &[PathBuf]) -> Result<Work> {
     match name {
         "render" => render::work(paths),
+        "encode" => encode::work(paths),
+        "load" => load::work(paths),
         _ => bail!("no work {name}"),
     }
 }

@@ -24,8 +24,16 @@ impl GenerationConfig {
         {
             return Err(invalid("assistant_ensemble_weight", "must be between 0 and 1"));
         }
-        if let Some(Value::Object(given)) = self.document.get("watermarking_config") {
-            watermark(given)?;
+        match given("watermarking_config") {
+            Some(Value::Object(given)) => drop(watermark(given)?),
+            Some(_) => return Err(invalid("watermarking_config", "must be an object")),
+            None => {}
+        }
+        if given("suppress_tokens").is_some_and(|it| it.as_array().is_none()) {
+            return Err(invalid("suppress_tokens", "must be a list of token ids"));
+        }
+        if given("compile_config").is_some() {
+            return Err(invalid("compile_config", "is Python's alone: remove it"));
         }
         let (beams, texts) = (self.num_beams.unwrap_or(1), self.num_return_sequences.unwrap_or(1));
         if texts > 1 && beams == 1 && self.do_sample != Some(true) {
@@ -48,7 +56,9 @@ impl GenerationConfig {
                 return Err(invalid(field, "is in suppress_tokens as a whole"));
             }
         }
-        match ARGUMENTS.iter().find(|key| self.document.contains(key)) {
+        // What a model's configuration brought along is dropped anyway.
+        let is_derived = self.document.get("_from_model_config").is_some_and(Value::is_truthy);
+        match ARGUMENTS.iter().find(|key| !is_derived && self.document.contains(key)) {
             Some(key) => Err(invalid(key, "is an argument of generate, not a setting: remove it")),
             None => Ok(()),
         }

@@ -101,7 +101,8 @@ const EXTRA_OUTPUTS: [&str; 4] =
     ["output_attentions", "output_hidden_states", "output_scores", "output_logits"];
 
 /// Fields that are never written.
-const DROPPED: &[&str] = &["_commit_hash", "_original_object_hash", "_mask_length"];
+const DROPPED: &[&str] =
+    &["compile_config", "_commit_hash", "_original_object_hash", "_mask_length"];
 
 /// The fields of `GenerationConfig`.
 const KNOWN: &[&str] = &[

@@ -2,10 +2,16 @@
 
 use serde_json::{Map, Value};
 
+use super::{
+    classes::CLASSES,
+    registered::{INCORRECT, REGISTERED},
+};
+
 /// A class that does more than run tokenizer.json as it is, or the one that does not.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Class {
     /// `TokenizersBackend`: the file is the tokenizer.
+    #[default]
     AsIs,
     /// `BertTokenizer`.
     Bert,
@@ -22,74 +28,107 @@ pub(crate) enum Class {
 }
 
 impl Class {
-    /// Follows `AutoTokenizer.from_pretrained` of transformers 5.23.
+    /// Follows `AutoTokenizer.from_pretrained` of transformers 5.23, which is asked for no remote
+    /// code. The error names a class that is not known here.
     pub(crate) fn resolve(
         config: &Map<String, Value>,
         tokenizer_config: &Map<String, Value>,
         tokenizer_json: Option<&[u8]>,
-    ) -> Class {
-        let model_type = config.get("model_type").and_then(Value::as_str).unwrap_or_default();
+    ) -> Result<Class, String> {
         let declared = |document: &Map<String, Value>| {
             let class = document.get("tokenizer_class")?.as_str()?;
-            Some(class.strip_suffix("Fast").unwrap_or(class).to_owned())
+            (!class.is_empty()).then(|| class.to_owned())
         };
-        let hub = declared(tokenizer_config).or_else(|| declared(config));
-        let registered = registered(model_type);
-        let incorrect = INCORRECT.contains(&model_type);
-        let Some(hub) = hub else { return registered.map_or(Class::AsIs, Class::named) };
-        if hub == "LlamaTokenizer" && !incorrect && tokenizer_json.is_some_and(is_byte_level) {
-            // Llama 3's files say LlamaTokenizer, which would undo their byte level.
-            return Class::AsIs;
-        }
-        match registered {
-            Some(registered) if registered != hub => {
-                if is_generic(registered) {
-                    Class::AsIs
-                } else if incorrect {
-                    Class::named(registered)
-                } else {
-                    Class::named(&hub)
-                }
+        let word = |key: &str| config.get(key).and_then(Value::as_str).unwrap_or_default();
+        let model_type = word("model_type");
+        let registered = REGISTERED.iter().find(|(name, ..)| *name == model_type);
+        let incorrect = INCORRECT.contains(&model_type) || INCORRECT.contains(&word("model_name"));
+        let (own, of_model) = (declared(tokenizer_config), declared(config));
+        let has_remote_code = names_code(tokenizer_config);
+
+        if let Some(hub) = own.as_deref().or(of_model.as_deref())
+            && !has_remote_code
+        {
+            if plain(hub) == "LlamaTokenizer"
+                && !incorrect
+                && tokenizer_json.is_some_and(is_byte_level)
+            {
+                // Llama 3's files say LlamaTokenizer, which would undo their byte level.
+                return Ok(Class::AsIs);
             }
-            _ => Class::named(&hub),
+            if let Some((_, registered, _)) = registered
+                && *registered != plain(hub)
+            {
+                let chosen = if incorrect { *registered } else { hub };
+                return match known_as(chosen) {
+                    Some(class) if *registered != BACKEND => Class::named(class),
+                    _ => Ok(Class::AsIs),
+                };
+            }
+        }
+        let registered = registered.filter(|(.., has_config)| *has_config);
+        if has_remote_code
+            && !incorrect
+            && registered.is_none()
+            && own.as_deref().and_then(known_as).is_none()
+        {
+            return Err("a class of its own code (`auto_map`), which is not run here".to_owned());
+        }
+        match (own, of_model) {
+            (Some(own), _) => known_as(&own).map_or(Ok(Class::AsIs), Class::named),
+            (None, Some(class)) => Class::named(known_as(&class).unwrap_or(&class)),
+            (None, None) => registered.map_or(Ok(Class::AsIs), |(_, class, _)| {
+                Class::named(known_as(class).unwrap_or(*class))
+            }),
         }
     }
 
-    fn named(name: &str) -> Class {
-        match name {
-            "BertTokenizer" => Class::Bert,
-            "GemmaTokenizer" => Class::Gemma,
-            "GPT2Tokenizer" => Class::Gpt2,
-            "GPTNeoXTokenizer" => Class::GptNeoX,
-            "LlamaTokenizer" => Class::Llama,
-            "Qwen2Tokenizer" => Class::Qwen2,
-            _ => Class::AsIs,
+    /// What Python calls the class.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Class::AsIs => BACKEND,
+            Class::Bert => "BertTokenizer",
+            Class::Gemma => "GemmaTokenizer",
+            Class::Gpt2 => "GPT2Tokenizer",
+            Class::GptNeoX => "GPTNeoXTokenizer",
+            Class::Llama => "LlamaTokenizer",
+            Class::Qwen2 => "Qwen2Tokenizer",
         }
+    }
+
+    fn named(name: &str) -> Result<Class, String> {
+        let known = [
+            Class::AsIs,
+            Class::Bert,
+            Class::Gemma,
+            Class::Gpt2,
+            Class::GptNeoX,
+            Class::Llama,
+            Class::Qwen2,
+        ];
+        let found = known.into_iter().find(|class| class.name() == name);
+        found.ok_or_else(|| format!("`{name}`, a class that is not known here"))
     }
 }
 
-/// The class that transformers registers for a model type, if any.
-fn registered(model_type: &str) -> Option<&'static str> {
-    Some(match model_type {
-        "align" | "bert" | "blip" | "bros" | "chinese_clip" | "convbert" | "distilbert"
-        | "electra" | "ernie" | "flava" => "BertTokenizer",
-        "blip-2" | "codegen" | "dbrx" | "emu3" | "gpt2" => "GPT2Tokenizer",
-        "falcon_mamba" | "gpt_neox" | "xlstm" => "GPTNeoXTokenizer",
-        "audioflamingo3" | "colqwen2" | "qwen2" | "qwen2_5_omni" | "qwen2_5_vl" | "qwen2_audio"
-        | "qwen2_moe" | "qwen2_vl" | "qwen3" | "qwen3_asr" | "qwen3_moe" | "qwen3_next"
-        | "qwen3_omni_moe" | "qwen3_vl" | "qwen3_vl_moe" => "Qwen2Tokenizer",
-        "gemma" | "gemma2" | "gemma3" | "gemma3_text" | "gemma3n" | "gemma3n_text"
-        | "recurrent_gemma" | "shieldgemma2" | "t5gemma" => "GemmaTokenizer",
-        "flex_olmo" | "llama" | "mistral" | "mixtral" | "olmo2" | "olmo3" | "phi3" | "smollm3" => {
-            "TokenizersBackend"
-        }
-        other if INCORRECT.contains(&other) => "TokenizersBackend",
-        _ => return None,
-    })
+/// The class that transformers takes a name for; `None` if it knows no such class.
+fn known_as(name: &str) -> Option<&'static str> {
+    let find = |name: &str| CLASSES.iter().find(|(it, _)| *it == name).map(|(_, class)| *class);
+    find(name).or_else(|| find(plain(name)))
 }
 
-fn is_generic(class: &str) -> bool {
-    matches!(class, "TokenizersBackend" | "PreTrainedTokenizer" | "MistralCommonBackend")
+/// The name without `Fast` at its end.
+fn plain(name: &str) -> &str {
+    name.strip_suffix("Fast").unwrap_or(name)
+}
+
+/// Whether the files name Python code that makes the tokenizer.
+fn names_code(tokenizer_config: &Map<String, Value>) -> bool {
+    match tokenizer_config.get("auto_map") {
+        Some(Value::Array(_)) => true,
+        Some(Value::Object(map)) => map.get("AutoTokenizer").is_some_and(|it| !it.is_null()),
+        _ => false,
+    }
 }
 
 fn is_byte_level(tokenizer_json: &[u8]) -> bool {
@@ -97,47 +136,4 @@ fn is_byte_level(tokenizer_json: &[u8]) -> bool {
     tokenizer_json.windows(NEEDLE.len()).any(|window| window == NEEDLE)
 }
 
-/// Model types whose published `tokenizer_class` is wrong.
-const INCORRECT: &[&str] = &[
-    "arctic",
-    "chatlm",
-    "ernie4_5",
-    "ernie4_5_moe",
-    "fuyu",
-    "h2ovl_chat",
-    "hyperclovax",
-    "hyperclovax_vlm",
-    "hyperclovax_vision_v2",
-    "internlm2",
-    "internlm3",
-    "iquestcoder",
-    "jamba",
-    "llava",
-    "llava_next",
-    "minicpm3",
-    "minicpmv",
-    "minimax_m2",
-    "modernbert",
-    "modernbert-decoder",
-    "molmo",
-    "molmo2",
-    "nemotron",
-    "nvfp4",
-    "opencua",
-    "openvla",
-    "paddleocr_vl",
-    "phi3",
-    "phi3_v",
-    "phimoe",
-    "qwen2",
-    "qwen3_5",
-    "qwen3_5_moe",
-    "qwen3_5_moe_text",
-    "qwen4_exp",
-    "step3_vl",
-    "vipllava",
-    "cohere_asr",
-    "camembertv2-base",
-    "siglip2",
-    "smolvlm",
-];
+const BACKEND: &str = "TokenizersBackend";

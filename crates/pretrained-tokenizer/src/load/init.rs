@@ -83,6 +83,11 @@ impl Init {
             None => {
                 init.read_special_tokens_map(files, &mut options)?;
                 init.read_added_tokens(files, &options)?;
+                // The old name in special_tokens_map.json is understood only now: its tokens are
+                // not special to added_tokens.json.
+                if !options.contains_key("extra_special_tokens") {
+                    move_additional(&mut options);
+                }
                 for entry in json_tokens {
                     init.added.insert(u64::from(entry.id), entry.token.clone());
                 }
@@ -179,7 +184,6 @@ impl Init {
                 options.insert(key, special(&value));
             }
         }
-        move_additional(options);
         self.take_model_specific(options);
         Ok(())
     }

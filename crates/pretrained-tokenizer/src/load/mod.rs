@@ -1,10 +1,12 @@
 //! From files to a running tokenizer, the way transformers goes.
 
 mod class;
+mod classes;
 mod document;
 mod init;
 mod model;
 mod rebuild;
+mod registered;
 mod sentencepiece;
 mod settings;
 mod vocabulary;
@@ -13,9 +15,9 @@ use serde_json::{Map, Value, json};
 use tokenizers::{AddedToken, ModelWrapper, PostProcessorWrapper, Tokenizer};
 
 pub use settings::Side;
-pub(crate) use {document::Stages, settings::Settings};
+pub(crate) use {class::Class, document::Stages, settings::Settings};
 
-use self::{class::Class, document::Document, init::Init};
+use self::{document::Document, init::Init};
 use crate::{
     Error, TokenizerFiles,
     bundle::{CONFIG, TOKENIZER},
@@ -36,7 +38,8 @@ pub(crate) fn load(
     config: &Map<String, Value>,
 ) -> Result<(Tokenizer, Settings), Error> {
     let tokenizer_config = init::read_object(files, CONFIG)?.unwrap_or_default();
-    let class = Class::resolve(config, &tokenizer_config, files.get(TOKENIZER));
+    let class = Class::resolve(config, &tokenizer_config, files.get(TOKENIZER))
+        .map_err(|class| Error::invalid(CONFIG, format!("the tokenizer is {class}; {WAY_OUT}")))?;
     let document = files.get(TOKENIZER).map(Document::parse).transpose();
     let mut document = document.map_err(|reason| Error::invalid(TOKENIZER, reason))?;
     let mut init = Init::read(files, document.as_ref().map_or(&[], |it| &it.added_tokens))?;
@@ -168,3 +171,6 @@ fn bos_eos(
         "special_tokens": special,
     })
 }
+
+const WAY_OUT: &str =
+    "if tokenizer.json holds all of it, set tokenizer_class to \"PreTrainedTokenizerFast\"";

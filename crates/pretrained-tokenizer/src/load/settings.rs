@@ -23,6 +23,7 @@ pub enum Side {
 /// How a tokenizer behaves where a call does not say.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Settings {
+    pub(crate) class: Class,
     /// tokenizer_config.json.
     pub(crate) config: Map<String, Value>,
     pub(crate) special: SpecialTokens,
@@ -59,6 +60,7 @@ impl Settings {
         let is_bpe = matches!(tokenizer.get_model(), ModelWrapper::BPE(_));
         let names = options.get("model_input_names").and_then(Value::as_array);
         Ok(Settings {
+            class,
             special: init.special_tokens(),
             model_max_length: options
                 .get("model_max_length")
