@@ -1,0 +1,122 @@
+//! Rows of weights times rows of numbers, on one thread.
+
+#[cfg(target_arch = "x86_64")]
+use crate::cpu::{Avx2, Avx512};
+use crate::{
+    Element,
+    cpu::{Cpu, LANES, Simd},
+    element::Numbers,
+};
+
+impl Cpu {
+    /// `sums[i][j]` = `weights[i] · x[j]`, each a row of `n` numbers.
+    ///
+    /// Panics if there are not `weights.len() / n * (x.len() / n)` sums.
+    #[allow(unsafe_code)]
+    pub(crate) fn dots<T: Element>(self, weights: &[T], x: &[f32], n: usize, sums: &mut [f32]) {
+        match self {
+            #[cfg(target_arch = "x86_64")]
+            // SAFETY: The invariant of `Avx512`.
+            Cpu::Avx512(cpu) => unsafe { dots_avx512(cpu, weights, x, n, sums) },
+            #[cfg(target_arch = "x86_64")]
+            // SAFETY: The invariant of `Avx2`.
+            Cpu::Avx2(cpu) => unsafe { dots_avx2(cpu, weights, x, n, sums) },
+            Cpu::Plain(cpu) => dots(cpu, weights, x, n, sums),
+        }
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f")]
+fn dots_avx512<T: Element>(cpu: Avx512, weights: &[T], x: &[f32], n: usize, sums: &mut [f32]) {
+    dots(cpu, weights, x, n, sums);
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,fma")]
+fn dots_avx2<T: Element>(cpu: Avx2, weights: &[T], x: &[f32], n: usize, sums: &mut [f32]) {
+    dots(cpu, weights, x, n, sums);
+}
+
+#[inline(always)]
+fn dots<T: Element>(cpu: impl Simd, weights: &[T], x: &[f32], n: usize, sums: &mut [f32]) {
+    let n_rows = x.len() / n;
+    assert_eq!(sums.len(), weights.len() / n * n_rows, "a sum for each pair of rows");
+    // As many sums at once as registers hold. Weights come from memory with the first tile of them;
+    // the others find them in the cache.
+    let (height, width) = match n_rows {
+        1 => (4, 1),
+        2 => (2, 2),
+        _ => (1, 4),
+    };
+    for (weights, sums) in weights.chunks(height * n).zip(sums.chunks_mut(height * n_rows)) {
+        for (x, first) in x.chunks(width * n).zip((0..n_rows).step_by(width)) {
+            let out = &mut sums[first..];
+            match (weights.len() / n, x.len() / n) {
+                (4, 1) => tile::<T, 4, 1>(cpu, weights, x, n, out, n_rows),
+                (2, 2) => tile::<T, 2, 2>(cpu, weights, x, n, out, n_rows),
+                (1, 4) => tile::<T, 1, 4>(cpu, weights, x, n, out, n_rows),
+                // Less than a tile is left.
+                (height, width) => {
+                    for (i, weights) in (0..height).zip(weights.chunks_exact(n)) {
+                        for (j, x) in (0..width).zip(x.chunks_exact(n)) {
+                            tile::<T, 1, 1>(cpu, weights, x, n, &mut out[i * n_rows + j..], n_rows);
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// R rows of weights times C rows of numbers. Each sum is made in the same order, whatever R and C.
+#[inline(always)]
+#[allow(clippy::needless_range_loop)] // Indices as in a formula.
+fn tile<T: Element, const R: usize, const C: usize>(
+    cpu: impl Simd,
+    weights: &[T],
+    x: &[f32],
+    n: usize,
+    sums: &mut [f32],
+    stride: usize,
+) {
+    let weights: [&[T]; R] = std::array::from_fn(|r| &weights[r * n..][..n]);
+    let x: [&[f32]; C] = std::array::from_fn(|c| &x[c * n..][..n]);
+    let w_lanes: [&[[T; LANES]]; R] = weights.map(|it| it.as_chunks().0);
+    let x_lanes: [&[[f32; LANES]]; C] = x.map(|it| it.as_chunks().0);
+    let mut lanes = [[cpu.zero(); C]; R];
+    for k in 0..n / LANES {
+        for r in 0..R {
+            // Known when this is compiled.
+            let w = match T::numbers(&w_lanes[r][k]) {
+                Numbers::F32(numbers) => cpu.load_f32(numbers),
+                Numbers::Bf16(numbers) => cpu.load_bf16(numbers),
+            };
+            for c in 0..C {
+                lanes[r][c] = cpu.multiply_add(w, cpu.load_f32(&x_lanes[c][k]), lanes[r][c]);
+            }
+        }
+    }
+    for r in 0..R {
+        for c in 0..C {
+            let mut sum = fold(cpu.store(lanes[r][c]));
+            for k in n / LANES * LANES..n {
+                sum = cpu.multiply_add_one(weights[r][k].to_f32(), x[c][k], sum);
+            }
+            sums[r * stride + c] = sum;
+        }
+    }
+}
+
+/// Halves added to halves.
+#[inline(always)]
+fn fold(mut lanes: [f32; LANES]) -> f32 {
+    let mut width = LANES / 2;
+    while width > 0 {
+        for lane in 0..width {
+            lanes[lane] += lanes[lane + width];
+        }
+        width /= 2;
+    }
+    lanes[0]
+}

@@ -1,0 +1,26 @@
+//! Matrix-vector products of weights kept in bf16 or f32, which all cores read once.
+//!
+//! A language model that writes one token reads every weight once and computes little with it, so
+//! what counts is that all cores read all the time. This crate knows slices of numbers: no tensors,
+//! no models, no libtorch.
+//!
+//! Sums are made in f32 and rounded once, to the nearest, ties to even. For the same inputs the
+//! result is the same for every number of threads and of rows; it is the same on every CPU with
+//! fused multiply-add, whose vectors may have any length.
+
+mod cpu;
+mod dot;
+mod element;
+mod multiply;
+mod output;
+mod pool;
+mod share;
+
+#[cfg(test)]
+mod tests;
+
+pub use crate::{
+    element::Element,
+    multiply::{Error, MAX_ROWS, Matrix, multiply},
+};
+pub use half::bf16;

@@ -1,0 +1,120 @@
+use thiserror::Error;
+
+use crate::{Element, cpu::Cpu, output::Output, pool, share::Share};
+
+/// Weights, `n_out` rows of `n_in` numbers.
+///
+/// Invariant: there are `n_out * n_in` weights, and at least one.
+#[derive(Debug, Clone, Copy)]
+pub struct Matrix<'a, T> {
+    weights: &'a [T],
+    n_out: usize,
+    n_in: usize,
+}
+
+/// Sizes that do not go together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The matrix is empty or has other than its number of weights.
+    #[error("{found} weights are no matrix of {n_out} rows of {n_in}; give as many, at least one")]
+    Matrix {
+        /// How many rows.
+        n_out: usize,
+        /// How many numbers in each.
+        n_in: usize,
+        /// How many weights there are.
+        found: usize,
+    },
+    /// What is multiplied is not made of rows as long as the matrix's.
+    #[error("{found} numbers are no rows of {n_in}; give 1 to {MAX_ROWS} of them")]
+    Input {
+        /// How long a row is.
+        n_in: usize,
+        /// How many numbers there are.
+        found: usize,
+    },
+    /// The bias or the output has another size.
+    #[error("{what} has room for {found} numbers where the product has {expected}")]
+    Output {
+        /// Which.
+        what: &'static str,
+        /// How many numbers it has.
+        found: usize,
+        /// How many it should have.
+        expected: usize,
+    },
+}
+
+impl<'a, T> Matrix<'a, T> {
+    /// Weights in row-major order.
+    pub fn new(weights: &'a [T], n_out: usize, n_in: usize) -> Result<Matrix<'a, T>, Error> {
+        if weights.is_empty() || n_out.checked_mul(n_in) != Some(weights.len()) {
+            return Err(Error::Matrix { n_out, n_in, found: weights.len() });
+        }
+        Ok(Matrix { weights, n_out, n_in })
+    }
+}
+
+/// `y = x Wᵀ + b`: each row of `x`, of which there are up to [`MAX_ROWS`], times each row of the
+/// matrix. Reads the matrix once.
+///
+/// Up to `threads` threads work on it, this one included, and no more than there are cores.
+pub fn multiply<T: Element>(
+    matrix: Matrix<'_, T>,
+    x: &[T],
+    bias: Option<&[T]>,
+    y: &mut [T],
+    threads: usize,
+) -> Result<(), Error> {
+    multiply_on(Cpu::best(), matrix, x, bias, y, threads)
+}
+
+#[allow(unsafe_code)]
+pub(crate) fn multiply_on<T: Element>(
+    cpu: Cpu,
+    Matrix { weights, n_out, n_in }: Matrix<'_, T>,
+    x: &[T],
+    bias: Option<&[T]>,
+    y: &mut [T],
+    threads: usize,
+) -> Result<(), Error> {
+    let n_rows = x.len() / n_in;
+    if !x.len().is_multiple_of(n_in) || !(1..=MAX_ROWS).contains(&n_rows) {
+        return Err(Error::Input { n_in, found: x.len() });
+    }
+    let check = |what, found, expected| match found == expected {
+        true => Ok(()),
+        false => Err(Error::Output { what, found, expected }),
+    };
+    check("the bias", bias.map_or(n_out, <[T]>::len), n_out)?;
+    check("the output", y.len(), n_rows * n_out)?;
+
+    let x: Vec<f32> = x.iter().map(|it| it.to_f32()).collect();
+    let y = Output::new(y);
+    let share = Share::new(n_out, n_in * size_of::<T>(), threads);
+    pool::run(share.threads(), &|| {
+        let mut sums = [0.0; BLOCK * MAX_ROWS];
+        while let Some(mut rows) = share.take() {
+            while !rows.is_empty() {
+                let block = rows.start..rows.end.min(rows.start + BLOCK);
+                rows.start = block.end;
+                let sums = &mut sums[..block.len() * n_rows];
+                cpu.dots(&weights[block.start * n_in..block.end * n_in], &x, n_in, sums);
+                for (i, sums) in block.zip(sums.chunks_exact(n_rows)) {
+                    let bias = bias.map_or(0.0, |it| it[i].to_f32());
+                    for (row, sum) in sums.iter().enumerate() {
+                        // SAFETY: `share` gives each row of weights, and with it these places, once.
+                        unsafe { y.set(row * n_out + i, T::from_f32(sum + bias)) };
+                    }
+                }
+            }
+        }
+    });
+    Ok(())
+}
+
+/// How many rows can be multiplied in one pass over the matrix.
+pub const MAX_ROWS: usize = 8;
+/// How many rows of weights are multiplied before their sums are rounded and written.
+const BLOCK: usize = 32;
