@@ -16,6 +16,8 @@ import tokenizer_classes as tables  # noqa: E402
 
 NAMES = [None, "PreTrainedTokenizerFast", "LlamaTokenizer", "Qwen2TokenizerFast", "BertTokenizer", "T5Tokenizer", "NoSuchTokenizer"]
 TYPES = [None, "llama", "qwen2", "gpt2", "bert", "gemma2", "phi3", "mistral", "t5", "arctic", "nezha", "no_such_model"]
+# Python raises where the package mistral-common is missing, as it is here.
+NEEDS_PACKAGE = {"MistralCommonBackend", "MistralCommonBackendFast"}
 TOKENS = ["<unk>", "[UNK]", "<s>", "</s>", "<pad>", "a", "b"]
 JSON = json.dumps({"model": {"type": "BPE", "vocab": {token: i for i, token in enumerate(TOKENS)}, "merges": []}})
 BYTES = json.dumps({"decoder": {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True}, **json.loads(JSON)})
@@ -29,6 +31,8 @@ def cases():
             yield {"model_type": model_type}, {"tokenizer_class": name}, JSON
     names = tables.classes()
     for name in [*names, *(name + "Fast" for name in names)]:
+        if name in NEEDS_PACKAGE:
+            continue
         for model_type in TYPES[:4]:
             yield {"model_type": model_type}, {"tokenizer_class": name}, JSON
         yield {"model_type": "llama", "tokenizer_class": name}, None, JSON
@@ -63,11 +67,15 @@ def compare(probe, _):
                 expected = "TokenizersBackend" if expected in tables.GENERIC else expected
             except Exception:
                 expected = "error"
+            if not isinstance(expected, str):
+                expected = type(expected).__name__  # made of several tokenizers, each in a directory of its own
             answer = probe.ask(op="open", dir=directory)
             refused = re.search(r"the tokenizer is `(\w+)`", answer.get("error", ""))
             found = answer["ok"]["class"] if "ok" in answer else refused[1] if refused else "error"
             if expected == "error" and refused:
                 found = "error"  # Python raises for want of the package or of the class; it is refused here by its name
+            if refused and expected == found.removesuffix("Fast"):
+                found = expected  # one class under two names, refused here under either
             yield f"{config} {tokenizer_config} {tokenizer is BYTES}", expected, found
 
 

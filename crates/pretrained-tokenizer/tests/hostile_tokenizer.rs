@@ -242,6 +242,24 @@ fn sentencepiece_models_that_are_broken() {
 }
 
 #[test]
+fn a_character_map_whose_length_lies() {
+    let dir = tempfile::tempdir().expect("a directory");
+    fs::write(dir.path().join("config.json"), r#"{"model_type": "llama"}"#).expect("written");
+    let map = b"\x0a\x03\x0a\x01a\x1a\x0a\x12\x08\x04\0\0\xf4abcd";
+    fs::write(dir.path().join("tokenizer.model"), map).expect("written");
+    let error = AutoTokenizer::from_pretrained(dir.path()).expect_err("a lie").to_string();
+    assert!(error.contains("a trie of 4093640708 bytes in a map of 8"), "{error}");
+
+    let map = json!({"type": "Precompiled", "precompiled_charsmap": "BAAA9GFiY2Q="});
+    for normalizer in [map.clone(), json!({"type": "Sequence", "normalizers": [map]})] {
+        let model = json!({"type": "BPE", "vocab": {"a": 0}, "merges": []});
+        let error = load(json!({"normalizer": normalizer, "model": model})).expect_err("a lie");
+        let expected = "tokenizer.json: precompiled_charsmap: a trie of 4093640708 bytes in a map";
+        assert!(error.to_string().contains(expected), "{error}");
+    }
+}
+
+#[test]
 fn what_is_no_file_is_not_waited_for() {
     let dir = tempfile::tempdir().expect("a directory");
     fs::create_dir(dir.path().join("tokenizer.json")).expect("created");

@@ -11,6 +11,8 @@ use tokenizers::{
     AddedToken, DecoderWrapper, NormalizerWrapper, PostProcessorWrapper, PreTokenizerWrapper,
 };
 
+use super::charsmap;
+
 /// A whole tokenizer.json.
 #[derive(Deserialize)]
 pub(crate) struct Document {
@@ -90,6 +92,7 @@ pub(crate) fn stage<T: de::DeserializeOwned>(
     value: &Option<Value>,
 ) -> Result<Option<T>, String> {
     let Some(value) = value else { return Ok(None) };
+    charsmap::check_stages(value)?;
     T::deserialize(value).map(Some).map_err(|e| format!("{name}: {e}"))
 }
 

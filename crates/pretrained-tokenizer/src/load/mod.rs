@@ -1,5 +1,6 @@
 //! From files to a running tokenizer, the way transformers goes.
 
+mod charsmap;
 mod class;
 mod classes;
 mod document;

@@ -7,6 +7,7 @@ use tokenizers::{AddedToken, normalizers::Precompiled};
 
 use super::{
     Parts, Stages,
+    charsmap,
     class::Class,
     document::{Vocab, merge_of, stage},
     init::{Init, Named},
@@ -141,6 +142,7 @@ fn stages(proto: &Proto) -> Result<Stages, String> {
     let spaces = stage("normalizer", &Some(replace(" ", "▁")))?;
     let mut normalizers = Vec::new();
     if !proto.precompiled_charsmap.is_empty() {
+        charsmap::check(&proto.precompiled_charsmap)?;
         let charsmap = Precompiled::from(&proto.precompiled_charsmap)
             .map_err(|e| format!("precompiled_charsmap: {e}"))?;
         normalizers.push(charsmap.into());
