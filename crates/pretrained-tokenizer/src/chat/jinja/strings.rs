@@ -70,6 +70,7 @@ pub(super) fn call<'a>(
                 Some(window) => window.matches(part).count(),
                 None => 0,
             };
+            run.spend(count)?;
             Value::Int(count as i128)
         }
         "join" => {
@@ -258,6 +259,7 @@ pub(super) fn replace<'a>(
 ) -> Result<&'a str> {
     let count = usize::try_from(count).unwrap_or(usize::MAX);
     let found = text.matches(old).take(count).count();
+    run.spend(found)?;
     run.spend_text(text.len().saturating_add(found.saturating_mul(new.len())))?;
     if found == 0 {
         return Ok(text);
