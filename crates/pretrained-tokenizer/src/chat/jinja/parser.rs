@@ -125,12 +125,13 @@ impl<'t> Parser<'t> {
                 StmtKind::Load(from, vec![name])
             }
             "from" => self.import_names()?,
-            "autoescape" => {
-                return syntax(
-                    line,
-                    "chat templates are no web pages: autoescape is not supported",
-                );
+            // Nothing is escaped as it is: what is left is a scope.
+            "autoescape" if matches!(self.peek(), Token::Name("false" | "False")) => {
+                self.next();
+                let (body, _) = self.block(&["endautoescape"])?;
+                StmtKind::With(Vec::new(), Scope::default(), body)
             }
+            "autoescape" => return syntax(line, "autoescape is supported as `autoescape false`"),
             name => return syntax(line, format!("encountered unknown tag '{name}'")),
         };
         body.push(Stmt { line, kind });
