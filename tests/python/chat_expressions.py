@@ -1,6 +1,6 @@
 """Single constructs of Jinja as chat templates use them, each rendered by transformers and by us.
 
-Left out: what a web page or chance would need (`urlize`, `lipsum`, `random`, `autoescape`), `self`, complex numbers,
+Left out: what a web page or chance would need (`urlize`, `lipsum`, `random`, `autoescape true`), `self`, complex numbers,
 numbers of more than 38 digits, lone surrogates, characters by name, and the addresses that Python prints of functions.
 
     python tests/python/chat_expressions.py --probe target/release/examples/probe

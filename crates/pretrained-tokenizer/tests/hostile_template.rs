@@ -1,4 +1,5 @@
-//! Chat templates from someone who means harm: each is an error, at once.
+//! Chat templates from someone who means harm: each is an error, and takes no more than the budget
+//! of a rendering.
 
 use std::time::{Duration, Instant};
 
@@ -6,37 +7,38 @@ use pretrained_tokenizer::{AutoTokenizer, ChatOptions, TokenizerFiles};
 use serde_json::{Value, json};
 
 #[test]
-fn nested_loops_run_out_of_fuel() {
-    refused(&"{% for i in range(99999) %}".repeat(6));
-    refused("{% for i in range(99999) %}{% for j in range(99999) %}x{% endfor %}{% endfor %}");
-    refused("{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}");
+fn nested_loops_run_out_of_budget() {
+    let loops = "{% for i in range(99999) %}".repeat(6) + &"{% endfor %}".repeat(6);
+    runs_out(&loops);
+    runs_out("{% for i in range(99999) %}{% for j in range(99999) %}x{% endfor %}{% endfor %}");
+    runs_out("{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}");
 }
 
 #[test]
 fn ten_gigabytes_of_text_are_not_made() {
-    refused("{{ 'a' * 10000000000 }}");
-    refused("{% set x = 'a' * 1000000 %}{{ (x ~ x ~ x) * 10000 }}");
-    refused(
+    runs_out("{{ 'a' * 10000000000 }}");
+    runs_out("{% set x = 'a' * 1000000 %}{{ (x ~ x ~ x) * 10000 }}");
+    runs_out(
         "{% set ns = namespace(x='aaaaaaaa') %}{% for i in range(99) %}{% set ns.x = ns.x ~ ns.x %}{% endfor %}{{ ns.x }}",
     );
-    refused(
+    runs_out(
         "{% set ns = namespace(x='aaaaaaaa') %}{% for i in range(99) %}{% set ns.x = ns.x.replace('a', 'aaaaaaaa') %}{% endfor %}{{ ns.x }}",
     );
-    refused(
+    runs_out(
         "{% set ns = namespace(x=['aaaaaaaa']) %}{% for i in range(99) %}{% set ns.x = ns.x + ns.x %}{% endfor %}{{ ns.x }}",
     );
-    refused("{{ 'a'.zfill(10000000000) }}");
-    refused("{{ 'a'.center(10000000000) }}");
-    refused("{{ 'a'|center(10000000000) }}");
-    refused("{{ '%10000000000d'|format(1) }}");
-    refused("{{ '{:10000000000}'.format(1) }}");
-    refused("{{ ('a' * 1000000)|indent(1000000) }}{{ ('a\\n' * 1000000)|indent(1000000) }}");
-    refused("{{ range(99999)|list|tojson(indent=60)|replace('\\n', 'x' * 100000) }}");
-    refused("{{ ('a' * 1000000).replace('a', 'b' * 100000) }}");
-    refused("{{ (',' * 1000000).join(range(99999)|map('string')) }}");
-    refused("{{ [0] * 10000000000 }}");
+    runs_out("{{ 'a'.zfill(10000000000) }}");
+    runs_out("{{ 'a'.center(10000000000) }}");
+    runs_out("{{ 'a'|center(10000000000) }}");
+    runs_out("{{ '%10000000000d'|format(1) }}");
+    runs_out("{{ '{:10000000000}'.format(1) }}");
+    runs_out("{{ ('a' * 1000000)|indent(1000000) }}{{ ('a\\n' * 1000000)|indent(1000000) }}");
+    runs_out("{{ range(99999)|list|tojson(indent=60)|replace('\\n', 'x' * 100000) }}");
+    runs_out("{{ ('a' * 1000000).replace('a', 'b' * 100000) }}");
+    runs_out("{{ (',' * 1000000).join(range(99999)|map('string')) }}");
+    runs_out("{{ [0] * 10000000000 }}");
     refused("{{ 2 ** 10000000000 }}");
-    refused("{{ '9' * 100000000 }}{{ ('9' * 10000000)|int * 10 }}");
+    runs_out("{{ '9' * 100000000 }}{{ ('9' * 10000000)|int * 10 }}");
 }
 
 #[test]
@@ -63,7 +65,7 @@ fn small_steps_add_up() {
         "{{ ns.l == ns.l|list }}",
         "{{ ns.l|map('string')|join|length }}",
         "{{ ns.l[::2]|length }}",
-        "{{ dict(ns.l|map('string')|batch(2))|length }}",
+        "{{ dict(ns.l[1:]|map('string')|batch(2))|length }}",
         "{{ '%s'|format(ns.l)|length }}",
         "{{ '{:>99999}'.format(i) }}",
         "{{ ns.x|tojson|length }}",
@@ -71,12 +73,12 @@ fn small_steps_add_up() {
         "{{ ns.x|urlencode|length }}",
         "{{ ns.x.startswith((ns.x, ns.x)) }}",
     ] {
-        refused(&twice(step));
+        runs_out(&twice(step));
     }
-    refused("{% set ns = namespace(**dict(range(99999)|map('string')|batch(2))) %}{{ ns.a }}");
-    refused("{{ (range(99999)|list * 20)|sum }}");
-    refused("{{ range(99999)|map('string')|join('a' * 10000) }}");
-    refused(
+    refused("{% set ns = namespace(**dict(range(99998)|map('string')|batch(2))) %}{{ ns.a }}");
+    runs_out("{{ (range(99999)|list * 20)|sum }}");
+    runs_out("{{ range(99999)|map('string')|join('a' * 10000) }}");
+    runs_out(
         "{% for a in range(3000) %}{% for b in messages * 3000 %}{{ b.role }}{% endfor %}{% endfor %}",
     );
 }
@@ -179,7 +181,6 @@ fn no_template_is_a_surprise() {
     while rounds < ROUNDS || until.is_some_and(|until| Instant::now() < until) {
         rounds += 1;
         let template = random.template();
-        let start = Instant::now();
         if let Err(error) = render(&template) {
             assert!(!error.contains("please report"), "{error}: {template:?}");
             assert!(
@@ -187,8 +188,6 @@ fn no_template_is_a_surprise() {
                 "{error}: {template:?}"
             );
         }
-        let took = start.elapsed();
-        assert!(took < AT_ONCE, "{took:?}: {template:?}");
     }
 }
 
@@ -326,12 +325,16 @@ const PIECES: [&str; 40] = [
     "{{ '\\u00e9\\x41\\101' 'b' }}{{ 1_000 + 0x1F + 1.5e3 }}",
 ];
 
-fn refused(template: &str) {
-    let start = Instant::now();
+fn refused(template: &str) -> String {
     let error = render(template).expect_err(&template[..template.len().min(200)]);
-    let took = start.elapsed();
     assert!(!error.contains('\n'), "{error}");
-    assert!(took < AT_ONCE, "{took:?}: {}", &template[..template.len().min(200)]);
+    error
+}
+
+/// The budget of a rendering ends the template: how much it does is counted, not timed.
+fn runs_out(template: &str) {
+    let error = refused(template);
+    assert!(error.contains("takes too long"), "{error}: {}", &template[..template.len().min(200)]);
 }
 
 fn render(template: &str) -> Result<String, String> {
@@ -342,6 +345,3 @@ fn render(template: &str) -> Result<String, String> {
     let messages: [Value; 1] = [json!({"role": "user", "content": "secret"})];
     tokenizer.apply_chat_template(&messages, &options).map_err(|e| e.to_string())
 }
-
-/// Unoptimized code on a busy machine gets more time.
-const AT_ONCE: Duration = Duration::from_millis(if cfg!(debug_assertions) { 10_000 } else { 1000 });

@@ -99,7 +99,8 @@ fn case_38_39_a_set_by_journal_dies_after_every_operation() {
 /// The one who repairs after a crash may crash too, and the one after that.
 #[test]
 fn case_39_the_power_fails_again_in_the_middle_of_the_repair() {
-    let ways: [(&str, fn(&Scenario) -> Trace, bool); 3] = [
+    type Way = (&'static str, fn(&Scenario) -> Trace, bool);
+    let ways: [Way; 3] = [
         ("a set by exchange", record, false),
         ("a set by links", record, false),
         ("a set by links", record_journal, true),

@@ -276,6 +276,7 @@ impl<'a> Run<'a> {
                 let (start, stop) = (start as usize, stop.max(start) as usize);
                 &text[byte(text, start)..byte(text, stop)]
             } else {
+                self.spend(len / 4)?;
                 let chars: Vec<char> = text.chars().collect();
                 let cut: String = steps(start, stop, step).map(|at| chars[at]).collect();
                 self.alloc_str(&cut)?

@@ -253,7 +253,8 @@ impl<'a> Run<'a> {
 
     /// Whether a set did not have the value; it has now.
     pub(super) fn is_new(&mut self, seen: &mut HashSet<Key<'a>>, value: Value<'a>) -> Result<bool> {
-        self.spend(1)?;
+        // To hash takes as long as a few steps.
+        self.spend(4)?;
         Ok(seen.insert(hashed(value)?))
     }
 }

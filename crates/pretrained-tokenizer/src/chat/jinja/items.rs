@@ -106,21 +106,15 @@ impl<'a> Run<'a> {
         Ok(self.arena.alloc_slice_copy(&list))
     }
 
-    pub(super) fn generator(
-        &self,
-        name: &'static str,
-        items: Items<'a>,
-        broken: Option<&'a str>,
-    ) -> Value<'a> {
+    pub(super) fn generator(&self, items: Items<'a>, broken: Option<&'a str>) -> Value<'a> {
         let items = std::cell::RefCell::new(items);
-        self.object(Object::Generator(Generator { name, items, broken }))
+        self.object(Object::Generator(Generator { items, broken }))
     }
 
     /// A generator of what `make` finds. It is made ahead of time; an error shows when the items
     /// before it have been taken.
     pub(super) fn generate(
         &mut self,
-        name: &'static str,
         make: impl FnOnce(&mut Self, &mut Vec<Value<'a>>) -> Result<()>,
     ) -> Result<Value<'a>> {
         let mut found = Vec::new();
@@ -131,7 +125,7 @@ impl<'a> Run<'a> {
             Err(failure) => Some(&*self.arena.alloc_str(&failure.reason)),
         };
         let items = Items::Values(self.arena.alloc_slice_copy(&found).iter());
-        Ok(self.generator(name, items, broken))
+        Ok(self.generator(items, broken))
     }
 
     /// `reversed(value)`.

@@ -48,10 +48,10 @@ impl<'a> Run<'a> {
     }
 
     pub(super) fn math(&mut self, op: Math, a: Value<'a>, b: Value<'a>) -> Result<Value<'a>> {
-        if op == Math::Mul {
-            if let Some(product) = self.repeat(a, b)? {
-                return Ok(product);
-            }
+        if op == Math::Mul
+            && let Some(product) = self.repeat(a, b)?
+        {
+            return Ok(product);
         }
         if op == Math::Mod
             && let Some(template) = a.text()

@@ -3,8 +3,8 @@
 use super::{
     error::{Result, failure},
     render::Run,
-    strings::padding,
     text,
+    widths::padding,
 };
 
 /// How to write a value: `[[fill]align][sign][#][0][width][,][.precision][kind]`.

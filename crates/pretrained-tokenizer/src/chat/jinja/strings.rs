@@ -5,9 +5,11 @@ use super::{
     attribute::byte,
     error::{Result, failure},
     format,
+    letters::{capitalize, is, swap_case, title},
     render::Run,
     text::{self, is_space},
     value::Value,
+    widths::{expand_tabs, justify},
 };
 
 /// Calls a method, if there is one of that name.
@@ -68,6 +70,7 @@ pub(super) fn call<'a>(
                 Some(window) => window.matches(part).count(),
                 None => 0,
             };
+            run.spend(count)?;
             Value::Int(count as i128)
         }
         "join" => {
@@ -128,61 +131,6 @@ pub(super) fn call<'a>(
             Value::Bool(is(text, name))
         }
     }))
-}
-
-/// `isalpha` and its like.
-fn is(text: &str, name: &str) -> bool {
-    let all = |test: fn(char) -> bool| !text.is_empty() && text.chars().all(test);
-    let (upper, lower) =
-        (text.chars().any(char::is_uppercase), text.chars().any(char::is_lowercase));
-    match name {
-        "isspace" => all(is_space),
-        "isalpha" => all(char::is_alphabetic),
-        "isdigit" => all(|c| {
-            c.is_ascii_digit()
-                || matches!(c, '²' | '³' | '¹' | '⁰' | '⁴'..='⁹' | '₀'..='₉')
-                || is_decimal(c)
-        }),
-        "isdecimal" => all(is_decimal),
-        "isnumeric" => all(char::is_numeric),
-        "isalnum" => all(char::is_alphanumeric),
-        "isascii" => text.is_ascii(),
-        "isprintable" => text.chars().all(text::is_printable),
-        "isidentifier" => {
-            let mut chars = text.chars();
-            chars.next().is_some_and(|c| c == '_' || c.is_alphabetic())
-                && chars.all(|c| c == '_' || c.is_alphanumeric())
-        }
-        "islower" => lower && !upper,
-        "isupper" => upper && !lower,
-        _ => is_title(text),
-    }
-}
-
-/// A digit of one of the scripts that count by tens.
-fn is_decimal(c: char) -> bool {
-    c.is_ascii_digit()
-        || matches!(c, '٠'..='٩' | '۰'..='۹' | '०'..='९' | '০'..='৯' | '๐'..='๙' | '０'..='９')
-}
-
-fn is_title(text: &str) -> bool {
-    let (mut inside, mut found) = (false, false);
-    for c in text.chars() {
-        if c.is_uppercase() {
-            if inside {
-                return false;
-            }
-            (inside, found) = (true, true);
-        } else if c.is_lowercase() {
-            if !inside {
-                return false;
-            }
-            found = true;
-        } else {
-            inside = false;
-        }
-    }
-    found
 }
 
 fn strip<'a>(
@@ -311,6 +259,7 @@ pub(super) fn replace<'a>(
 ) -> Result<&'a str> {
     let count = usize::try_from(count).unwrap_or(usize::MAX);
     let found = text.matches(old).take(count).count();
+    run.spend(found)?;
     run.spend_text(text.len().saturating_add(found.saturating_mul(new.len())))?;
     if found == 0 {
         return Ok(text);
@@ -356,116 +305,6 @@ fn window<'a>(
     }
     let (start, end) = (start as usize, end as usize);
     Ok((Some(&text[byte(text, start)..byte(text, end)]), start))
-}
-
-fn justify<'a>(run: &mut Run<'a>, text: &'a str, name: &str, args: &Args<'a>) -> Result<Value<'a>> {
-    let [width, fill] = args.positional(1)?;
-    let width = args::int(required(width)?)?;
-    let fill = match fill {
-        Some(fill) if name != "zfill" => args::text(fill)?,
-        Some(_) => return failure("zfill() takes one argument"),
-        None => " ",
-    };
-    let mut chars = fill.chars();
-    let (Some(fill), None) = (chars.next(), chars.next()) else {
-        return failure("the fill character must be exactly one character long");
-    };
-    if name == "zfill" {
-        let digits = text.strip_prefix(['+', '-']).unwrap_or(text);
-        let sign = &text[..text.len() - digits.len()];
-        let zeros = padding(run, width - sign.len() as i128, digits, '0')?;
-        return Ok(Value::Str(run.join(&[sign, &zeros, digits])?));
-    }
-    Ok(Value::Str(match name {
-        "ljust" => {
-            let space = padding(run, width, text, fill)?;
-            run.join(&[text, &space])?
-        }
-        "rjust" => {
-            let space = padding(run, width, text, fill)?;
-            run.join(&[&space, text])?
-        }
-        _ => center(run, text, width, fill)?,
-    }))
-}
-
-/// What is missing in a text to be `width` characters long.
-pub(super) fn padding(run: &mut Run<'_>, width: i128, text: &str, fill: char) -> Result<String> {
-    let missing = width.saturating_sub(text.chars().count() as i128).max(0);
-    let missing = usize::try_from(missing).unwrap_or(usize::MAX);
-    run.spend_text(missing)?;
-    Ok(std::iter::repeat_n(fill, missing).collect())
-}
-
-pub(super) fn center<'a>(
-    run: &mut Run<'a>,
-    text: &'a str,
-    width: i128,
-    fill: char,
-) -> Result<&'a str> {
-    let space = padding(run, width, text, fill)?;
-    let missing = space.chars().count();
-    let left = missing / 2 + (missing & usize::try_from(width).unwrap_or(0) & 1);
-    let (left, right) = space.split_at(byte(&space, left));
-    run.join(&[left, text, right])
-}
-
-pub(super) fn capitalize(text: &str) -> String {
-    let mut chars = text.chars();
-    let first: String = chars.next().into_iter().flat_map(char::to_uppercase).collect();
-    first + &chars.as_str().to_lowercase()
-}
-
-fn title(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    let mut inside = false;
-    for c in text.chars() {
-        if inside {
-            out.extend(c.to_lowercase());
-        } else {
-            out.extend(c.to_uppercase());
-        }
-        inside = c.is_alphabetic();
-    }
-    out
-}
-
-fn swap_case(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        if c.is_uppercase() {
-            out.extend(c.to_lowercase());
-        } else {
-            out.extend(c.to_uppercase());
-        }
-    }
-    out
-}
-
-fn expand_tabs<'a>(run: &mut Run<'a>, text: &'a str, size: i128) -> Result<Value<'a>> {
-    let size = usize::try_from(size.max(0)).unwrap_or(usize::MAX);
-    let mut out = String::new();
-    let mut column = 0;
-    for c in text.chars() {
-        match c {
-            '\t' if size > 0 => {
-                let spaces = size - column % size;
-                run.spend_text(spaces)?;
-                out.extend(std::iter::repeat_n(' ', spaces));
-                column += spaces;
-            }
-            '\t' => {}
-            '\n' | '\r' => {
-                out.push(c);
-                column = 0;
-            }
-            c => {
-                out.push(c);
-                column += 1;
-            }
-        }
-    }
-    Ok(Value::Str(run.alloc_str(&out)?))
 }
 
 fn filled(separator: &str) -> Result<&str> {

@@ -45,23 +45,39 @@ pub(super) fn lines(text: &str, keep_ends: bool) -> Vec<&str> {
 /// `repr(text)`.
 pub(super) fn repr(text: &str, out: &mut String) {
     let quote = if text.contains('\'') && !text.contains('"') { '"' } else { '\'' };
+    out.reserve(text.len() + 2);
     out.push(quote);
-    for c in text.chars() {
-        let code = u32::from(c);
-        // Writing to a string cannot fail.
-        let _ = match c {
-            '\\' => out.write_str("\\\\"),
-            '\n' => out.write_str("\\n"),
-            '\r' => out.write_str("\\r"),
-            '\t' => out.write_str("\\t"),
-            c if c == quote => write!(out, "\\{c}"),
-            c if is_printable(c) => out.write_char(c),
-            _ if code < 0x100 => write!(out, "\\x{code:02x}"),
-            _ if code < 0x10000 => write!(out, "\\u{code:04x}"),
-            _ => write!(out, "\\U{code:08x}"),
-        };
+    let is_plain = |byte: u8| matches!(byte, b' '..=b'~') && byte != b'\\' && byte != quote as u8;
+    // What is written as it is goes in one piece: most texts have little else.
+    let (mut start, mut at) = (0, 0);
+    while let Some(ahead) = text.as_bytes()[at..].iter().position(|&byte| !is_plain(byte)) {
+        at += ahead;
+        let Some(c) = text[at..].chars().next() else { break };
+        let end = at + c.len_utf8();
+        if c.is_ascii() || !is_printable(c) {
+            out.push_str(&text[start..at]);
+            escape_char(c, out);
+            start = end;
+        }
+        at = end;
     }
+    out.push_str(&text[start..]);
     out.push(quote);
+}
+
+fn escape_char(c: char, out: &mut String) {
+    let code = u32::from(c);
+    // Writing to a string cannot fail.
+    let _ = match c {
+        '\\' => out.write_str("\\\\"),
+        '\n' => out.write_str("\\n"),
+        '\r' => out.write_str("\\r"),
+        '\t' => out.write_str("\\t"),
+        '\'' | '"' => write!(out, "\\{c}"),
+        _ if code < 0x100 => write!(out, "\\x{code:02x}"),
+        _ if code < 0x10000 => write!(out, "\\u{code:04x}"),
+        _ => write!(out, "\\U{code:08x}"),
+    };
 }
 
 /// `ascii(text)`, of a repr.
@@ -97,20 +113,19 @@ pub(super) fn float(float: f64, out: &mut String) {
         let _ = write!(out, "{}{}", sign, if float.is_nan() { "nan" } else { "inf" });
         return;
     }
-    let scientific = format!("{float:e}");
-    let (digits, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));
-    let exponent: i32 = exponent.parse().unwrap_or(0);
-    let _ = if (-4..16).contains(&exponent) {
+    if float == 0.0 || (1e-4..1e16).contains(&float.abs()) {
         let start = out.len();
-        let written = write!(out, "{float}");
+        let _ = write!(out, "{float}");
         if !out[start..].contains('.') {
             out.push_str(".0");
         }
-        written
-    } else {
-        let sign = if exponent < 0 { '-' } else { '+' };
-        write!(out, "{digits}e{sign}{:02}", exponent.unsigned_abs())
-    };
+        return;
+    }
+    let scientific = format!("{float:e}");
+    let (digits, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));
+    let exponent: i32 = exponent.parse().unwrap_or(0);
+    let sign = if exponent < 0 { '-' } else { '+' };
+    let _ = write!(out, "{digits}e{sign}{:02}", exponent.unsigned_abs());
 }
 
 /// `markupsafe.escape(text)`.

@@ -76,7 +76,6 @@ pub(in crate::chat) struct Range {
 
 #[derive(Debug)]
 pub(in crate::chat) struct Generator<'a> {
-    pub(super) name: &'static str,
     pub(super) items: RefCell<Items<'a>>,
     /// Why there are no more items than these.
     pub(super) broken: Option<&'a str>,

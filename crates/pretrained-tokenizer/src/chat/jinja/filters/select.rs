@@ -72,7 +72,7 @@ pub(super) fn default<'a>(_: &mut Run<'a>, value: Value<'a>, args: &Args<'a>) ->
 }
 
 pub(super) fn map<'a>(run: &mut Run<'a>, value: Value<'a>, args: &Args<'a>) -> Result<Value<'a>> {
-    run.generate("sync_do_map", |run, found| {
+    run.generate(|run, found| {
         if !value.is_true() {
             return Ok(());
         }
@@ -152,7 +152,7 @@ fn chosen<'a>(
     by_attribute: bool,
     wanted: bool,
 ) -> Result<Value<'a>> {
-    run.generate("select_or_reject", |run, found| {
+    run.generate(|run, found| {
         if !value.is_true() {
             return Ok(());
         }

@@ -86,7 +86,7 @@ pub(super) fn reverse<'a>(
         return run.slice(value, [None, None, Some(-1)]);
     }
     if let Some(items) = run.reversed(value)? {
-        return Ok(run.generator("list_reverseiterator", items, None));
+        return Ok(run.generator(items, None));
     }
     let mut items = run.collect(value)?.to_vec();
     items.reverse();
@@ -186,7 +186,7 @@ pub(super) fn unique<'a>(
     let [case_sensitive, attribute] = args.bind(["case_sensitive", "attribute"])?;
     let case_sensitive = case_sensitive.is_some_and(Value::is_true);
     let path = Path::new(run, attribute.unwrap_or(Value::None))?;
-    run.generate("sync_do_unique", |run, found| {
+    run.generate(|run, found| {
         let mut seen = HashSet::new();
         let mut items = run.items(value)?;
         while let Some(item) = items.next(run)? {
@@ -286,20 +286,20 @@ pub(super) fn groupby<'a>(
 pub(super) fn items<'a>(run: &mut Run<'a>, value: Value<'a>, args: &Args<'a>) -> Result<Value<'a>> {
     args.none()?;
     if value.is_undefined() {
-        return Ok(run.generator("do_items", Items::Values([].iter()), None));
+        return Ok(run.generator(Items::Values([].iter()), None));
     }
     if !value.is_dict() {
         let reason = run.alloc_str("can only get item pairs from a mapping")?;
-        return Ok(run.generator("do_items", Items::Values([].iter()), Some(reason)));
+        return Ok(run.generator(Items::Values([].iter()), Some(reason)));
     }
-    Ok(run.generator("do_items", Items::Fields(fields(value), View::Items), None))
+    Ok(run.generator(Items::Fields(fields(value), View::Items), None))
 }
 
 pub(super) fn batch<'a>(run: &mut Run<'a>, value: Value<'a>, args: &Args<'a>) -> Result<Value<'a>> {
     let [len, fill] = args.bind(["linecount", "fill_with"])?;
     let len = count(len)?;
     let fill = fill.filter(|fill| !matches!(fill, Value::None));
-    run.generate("do_batch", |run, found| {
+    run.generate(|run, found| {
         let mut batch: Vec<Value<'a>> = Vec::new();
         let mut items = run.items(value)?;
         while let Some(item) = items.next(run)? {
@@ -326,7 +326,7 @@ pub(super) fn slice<'a>(run: &mut Run<'a>, value: Value<'a>, args: &Args<'a>) ->
     let [slices, fill] = args.bind(["slices", "fill_with"])?;
     let slices = args::int(required(slices)?)?;
     let fill = fill.filter(|fill| !matches!(fill, Value::None));
-    run.generate("sync_do_slice", |run, found| {
+    run.generate(|run, found| {
         let items = run.collect(value)?;
         let slices = match usize::try_from(slices) {
             Ok(0) => return failure("integer division or modulo by zero"),

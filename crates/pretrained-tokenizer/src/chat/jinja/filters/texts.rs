@@ -3,11 +3,12 @@
 use super::super::{
     args::{self, Args, required},
     error::{Result, failure},
-    format as formatting,
+    format as formatting, letters,
     render::Run,
     strings,
     text::{self, is_space},
     value::{Value, fields},
+    widths,
 };
 
 /// A text like the filtered one: marked if that is.
@@ -55,7 +56,7 @@ pub(super) fn capitalize<'a>(
     args: &Args<'a>,
 ) -> Result<Value<'a>> {
     args.none()?;
-    let text = strings::capitalize(run.str(value)?);
+    let text = letters::capitalize(run.str(value)?);
     like(run, value, &text)
 }
 
@@ -89,7 +90,7 @@ pub(super) fn center<'a>(
     let [width] = args.bind(["width"])?;
     let text = run.str(value)?;
     let width = width.map_or(Ok(80), args::int)?;
-    Ok(marked(value, strings::center(run, text, width, ' ')?))
+    Ok(marked(value, widths::center(run, text, width, ' ')?))
 }
 
 pub(super) fn replace<'a>(
@@ -134,7 +135,7 @@ pub(super) fn indent<'a>(
     let [width, first, blank] = args.bind(["width", "first", "blank"])?;
     let indent = match width.unwrap_or(Value::Int(4)) {
         Value::Str(text) | Value::Markup(text) => text.to_owned(),
-        width => strings::padding(run, args::int(width)?, "", ' ')?,
+        width => widths::padding(run, args::int(width)?, "", ' ')?,
     };
     run.check_defined(value)?;
     let text = args::text(value)?;
