@@ -6,8 +6,7 @@ use serde_json::json;
 use tokenizers::{AddedToken, normalizers::Precompiled};
 
 use super::{
-    Parts, Stages,
-    charsmap,
+    Parts, Stages, charsmap,
     class::Class,
     document::{Vocab, merge_of, stage},
     init::{Init, Named},
