@@ -107,6 +107,15 @@ impl AutoTokenizer {
         ids: &[u32],
         skip_special_tokens: bool,
     ) -> Result<String, Error> {
+        // Some decoders subtract one from the number of tokens before they look whether there are any.
+        let is_shown = |id: &u32| {
+            let token = self.inner.id_to_token(*id);
+            let added = self.inner.get_added_vocabulary();
+            token.is_some_and(|it| !(skip_special_tokens && added.is_special_token(&it)))
+        };
+        if !ids.iter().any(is_shown) {
+            return Ok(String::new());
+        }
         guarded(|| self.inner.decode(ids, skip_special_tokens))
             .map_err(Error::text)?
             .map_err(Error::text)
