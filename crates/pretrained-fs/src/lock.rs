@@ -152,7 +152,6 @@ fn write_owner(file: &File, path: &Path) -> Result<(), Error> {
 
 fn read_owner(file: &File, path: &Path) -> Option<LockOwner> {
     let mut text = String::new();
-    let file = file.try_clone().ok()?;
     crate::Reader::new(file, path).take(4096).read_to_string(&mut text).ok()?;
     let field = |name: &str| text.lines().find_map(|it| it.strip_prefix(name)?.strip_prefix(' '));
     Some(LockOwner {

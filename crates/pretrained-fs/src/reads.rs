@@ -3,6 +3,7 @@
 #![allow(clippy::disallowed_methods, reason = "this is where they are allowed")]
 
 use std::{
+    borrow::Borrow,
     fs::{File, OpenOptions},
     io::{self, Read},
     os::unix::fs::{FileExt, OpenOptionsExt},
@@ -76,22 +77,22 @@ fn path_for_tests(file: &File) -> PathBuf {
     std::fs::read_link(format!("/proc/self/fd/{}", file.as_raw_fd())).unwrap_or_default()
 }
 
-/// An open file as a [`Read`]er whose reads tests can watch.
+/// An open file, owned or borrowed, as a [`Read`]er whose reads tests can watch.
 #[derive(Debug)]
-pub struct Reader<'a> {
-    file: File,
+pub struct Reader<'a, F = File> {
+    file: F,
     path: &'a Path,
 }
 
-impl<'a> Reader<'a> {
+impl<'a, F: Borrow<File>> Reader<'a, F> {
     /// Reads from where the file is.
-    pub fn new(file: File, path: &'a Path) -> Reader<'a> {
+    pub fn new(file: F, path: &'a Path) -> Reader<'a, F> {
         Reader { file, path }
     }
 }
 
-impl Read for Reader<'_> {
+impl<F: Borrow<File>> Read for Reader<'_, F> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        read(&self.file, self.path, buffer)
+        read(self.file.borrow(), self.path, buffer)
     }
 }
