@@ -5,6 +5,8 @@
 
 #![allow(unsafe_code)] // An allocator that counts is unsafe by its trait.
 
+mod random;
+
 use std::{
     alloc::{GlobalAlloc, Layout, System},
     sync::{
@@ -17,6 +19,8 @@ use std::{
 
 use pretrained_tokenizer::{AutoTokenizer, EncodeOptions, Padding, TokenizerFiles, Truncation};
 use serde_json::{Value, json};
+
+use random::Random;
 
 #[test]
 fn damaged_files_are_an_error_or_harmless() {
@@ -263,17 +267,7 @@ fn shown(files: &Files) -> String {
     files.iter().map(one).collect::<Vec<_>>().join("\n")
 }
 
-/// Numbers that are the same in every run: splitmix64.
-struct Random(u64);
-
 impl Random {
-    fn below(&mut self, bound: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        ((mixed ^ (mixed >> 31)) % bound as u64) as usize
-    }
-
     fn text(&mut self) -> String {
         WORDS[self.below(WORDS.len())].to_owned()
     }

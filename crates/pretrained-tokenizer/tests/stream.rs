@@ -1,8 +1,12 @@
 //! What a stream hands out, joined, is what all ids decode to at once: for every kind of decoder
 //! and any ids, skipped tokens, broken characters and unknown ids among them.
 
+mod random;
+
 use pretrained_tokenizer::{AutoTokenizer, TokenizerFiles};
 use serde_json::{Value, json};
+
+use random::Random;
 
 #[test]
 fn byte_level() {
@@ -114,18 +118,6 @@ fn spelling(byte: u32) -> String {
     let point =
         if plain(byte) { byte } else { 256 + (0..byte).filter(|it| !plain(*it)).count() as u32 };
     char::from_u32(point).expect("a character").to_string()
-}
-
-/// Numbers that are the same in every run: splitmix64.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, bound: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        ((mixed ^ (mixed >> 31)) % bound as u64) as usize
-    }
 }
 
 const WORDS: &[&str] = &[
