@@ -18,8 +18,7 @@ pub fn shard_name(stem: &str, extension: &str, number: usize, count: usize) -> S
 
 pub(crate) fn check_tensor_name(name: &str) -> Result<(), FormatError> {
     // Nearly every name is made of these, and a file has thousands.
-    let is_plain =
-        name.bytes().all(|it| it.is_ascii_alphanumeric() || matches!(it, b'.' | b'_' | b'-'));
+    let is_plain = name.bytes().all(|it| IS_PLAIN[usize::from(it)]);
     if is_plain && !name.starts_with('.') && (1..=MAX_TENSOR_NAME).contains(&name.len()) {
         return Ok(());
     }
@@ -48,5 +47,15 @@ fn is_invisible(c: char) -> bool {
         || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}' | '\u{61c}')
 }
 
+/// Bytes that nearly every name is made of.
+const IS_PLAIN: [bool; 256] = {
+    let mut plain = [false; 256];
+    let mut byte = 0u8;
+    while byte < 128 {
+        plain[byte as usize] = byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
+        byte += 1;
+    }
+    plain
+};
 const MAX_FILE_NAME: usize = 255;
 const MAX_TENSOR_NAME: usize = 4096;

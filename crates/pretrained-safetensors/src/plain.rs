@@ -12,7 +12,7 @@ use crate::{
 };
 
 pub(crate) fn parse(json: &str) -> Option<Entries> {
-    let mut text = Text { json, at: 0 };
+    let mut text = Text { json, rest: json.as_bytes() };
     let mut metadata = None;
     let mut tensors = Vec::with_capacity(json.len() / USUAL_ENTRY);
     text.map(|text, name| {
@@ -25,34 +25,35 @@ pub(crate) fn parse(json: &str) -> Option<Entries> {
         Some(())
     })?;
     text.skip_space();
-    let ended = text.at == json.len();
-    ended.then(|| Entries { tensors, metadata: metadata.unwrap_or_default() })
+    text.rest.is_empty().then(|| Entries { tensors, metadata: metadata.unwrap_or_default() })
 }
 
 struct Text<'a> {
     json: &'a str,
-    at: usize,
+    /// What is still to be read: an end of `json`.
+    rest: &'a [u8],
 }
 
 impl<'a> Text<'a> {
     fn info(&mut self) -> Option<RawInfo> {
-        let start = self.at;
+        let start = self.rest;
         if let Some(info) = self.info_as_written() {
             return Some(info);
         }
-        self.at = start;
+        self.rest = start;
         self.info_in_any_order()
     }
 
     /// As nearly every writer spells it: without spaces, the fields in this order.
     fn info_as_written(&mut self) -> Option<RawInfo> {
-        self.exactly(r#"{"dtype":"#)?;
-        let dtype = Dtype::from_name(self.string()?)?;
-        self.exactly(r#","shape":"#)?;
+        self.exactly(br#"{"dtype":""#)?;
+        let dtype = self.rest_of_string()?;
+        let dtype = Dtype::from_name(dtype)?;
+        self.exactly(br#","shape":"#)?;
         let shape = self.shape()?;
-        self.exactly(r#","data_offsets":"#)?;
+        self.exactly(br#","data_offsets":"#)?;
         let offsets = self.offsets()?;
-        self.exactly("}")?;
+        self.exactly(b"}")?;
         Some(RawInfo { dtype: Ok(dtype), shape, offsets })
     }
 
@@ -81,10 +82,18 @@ impl<'a> Text<'a> {
 
     fn shape(&mut self) -> Option<Vec<usize>> {
         self.token(b'[')?;
-        let mut shape = Vec::new();
         if self.token(b']').is_some() {
-            return Some(shape);
+            return Some(Vec::new());
         }
+        // Gathered here first, so that the shape is allocated once and as long as it is.
+        let mut dims = [0; USUAL_DIMS];
+        for count in 0..USUAL_DIMS {
+            dims[count] = self.number()?;
+            if self.token(b',').is_none() {
+                return self.token(b']').map(|()| dims[..=count].to_vec());
+            }
+        }
+        let mut shape = dims.to_vec();
         loop {
             shape.push(self.number()?);
             if self.token(b',').is_none() {
@@ -120,51 +129,59 @@ impl<'a> Text<'a> {
     /// A string that stands for itself.
     fn string(&mut self) -> Option<&'a str> {
         self.token(b'"')?;
-        let start = self.at;
-        while !ENDS_STRING[usize::from(self.byte()?)] {
-            self.at += 1;
-        }
-        let text = self.json.get(start..self.at)?;
-        self.exactly("\"")?;
-        Some(text)
+        self.rest_of_string()
     }
 
+    /// A string whose first quote has been taken.
+    #[inline]
+    fn rest_of_string(&mut self) -> Option<&'a str> {
+        let len = self.rest.iter().position(|&it| ENDS_STRING[usize::from(it)])?;
+        let start = self.json.len() - self.rest.len();
+        self.rest = &self.rest[len..];
+        self.exactly(b"\"")?;
+        self.json.get(start..start + len)
+    }
+
+    #[inline]
     fn number(&mut self) -> Option<usize> {
-        self.skip_space();
-        let start = self.at;
-        let mut number = 0u64;
-        while let Some(digit) = self.byte().map(|it| it.wrapping_sub(b'0')).filter(|it| *it < 10) {
-            number = number.wrapping_mul(10).wrapping_add(u64::from(digit));
-            self.at += 1;
+        if !matches!(self.rest.first(), Some(b'0'..=b'9')) {
+            self.skip_space();
         }
-        let len = self.at - start;
+        let digits = self.rest;
+        let mut number = 0u64;
+        let mut len = 0;
+        while let Some(digit) = digits.get(len).map(|it| it.wrapping_sub(b'0'))
+            && digit < 10
+        {
+            number = number.wrapping_mul(10).wrapping_add(u64::from(digit));
+            len += 1;
+        }
+        self.rest = &digits[len..];
         // What has more digits may have wrapped, which the general parser finds out.
-        let is_plain =
-            len == 1 || (2..=MAX_DIGITS).contains(&len) && !self.json[start..].starts_with('0');
+        let is_plain = len == 1 || (2..=MAX_DIGITS).contains(&len) && digits[0] != b'0';
         is_plain.then_some(number).and_then(|it| it.try_into().ok())
     }
 
     /// Takes a token, if it is the next.
+    #[inline]
     fn token(&mut self, token: u8) -> Option<()> {
-        if self.byte() != Some(token) {
+        if self.rest.first() != Some(&token) {
             self.skip_space();
         }
-        (self.byte() == Some(token)).then(|| self.at += 1)
+        self.exactly(&[token])
     }
 
     /// Takes a text that starts right here.
-    fn exactly(&mut self, text: &str) -> Option<()> {
-        self.json.as_bytes()[self.at..].starts_with(text.as_bytes()).then(|| self.at += text.len())
+    #[inline]
+    fn exactly<const N: usize>(&mut self, text: &[u8; N]) -> Option<()> {
+        let (start, rest) = self.rest.split_first_chunk::<N>()?;
+        (start == text).then(|| self.rest = rest)
     }
 
     fn skip_space(&mut self) {
-        while matches!(self.byte(), Some(b' ' | b'\t' | b'\n' | b'\r')) {
-            self.at += 1;
+        while let [b' ' | b'\t' | b'\n' | b'\r', rest @ ..] = self.rest {
+            self.rest = rest;
         }
-    }
-
-    fn byte(&self) -> Option<u8> {
-        self.json.as_bytes().get(self.at).copied()
     }
 }
 
@@ -182,5 +199,7 @@ const ENDS_STRING: [bool; 256] = {
 };
 /// Bytes of an entry, about.
 const USUAL_ENTRY: usize = 128;
+/// Few tensors have more.
+const USUAL_DIMS: usize = 8;
 /// So many digits always fit into 64 bits.
 const MAX_DIGITS: usize = 19;
