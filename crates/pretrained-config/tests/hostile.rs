@@ -12,7 +12,7 @@ use std::{
 use pretrained_config::{Config, GenerationConfig, Value};
 
 #[test]
-fn huge_integers_are_an_error_before_anything_is_made() {
+fn case_28_huge_integers_are_an_error_before_anything_is_made() {
     for (field, value) in [
         ("num_hidden_layers", "1000000000"),
         ("hidden_size", "1099511627776"),
@@ -31,7 +31,7 @@ fn huge_integers_are_an_error_before_anything_is_made() {
 }
 
 #[test]
-fn sizes_that_multiply_to_too_much_are_an_error() {
+fn case_28_sizes_that_multiply_to_too_much_are_an_error() {
     for json in [
         r#"{"model_type": "llama", "hidden_size": 8388608}"#,
         r#"{"model_type": "gpt2", "n_embd": 8388608, "n_head": 1}"#,
@@ -46,7 +46,7 @@ fn sizes_that_multiply_to_too_much_are_an_error() {
 }
 
 #[test]
-fn numbers_that_are_none_are_an_error_where_they_matter_and_survive_elsewhere() {
+fn case_28_numbers_that_are_none_are_an_error_where_they_matter_and_survive_elsewhere() {
     for value in ["NaN", "Infinity", "-Infinity", "{\"__float__\": \"NaN\"}", "1e999"] {
         for field in ["rms_norm_eps", "initializer_range", "attention_dropout"] {
             let json = format!("{{\"model_type\": \"llama\", \"{field}\": {value}}}");
@@ -64,7 +64,7 @@ fn numbers_that_are_none_are_an_error_where_they_matter_and_survive_elsewhere() 
 }
 
 #[test]
-fn a_hundred_thousand_levels_are_an_error_and_no_stack_overflow() {
+fn case_28_a_hundred_thousand_levels_are_an_error_and_no_stack_overflow() {
     for (open, close) in [("[", "]"), ("{\"a\":", "}")] {
         let json = format!("{{\"a\": {}1{}}}", open.repeat(100_000), close.repeat(100_000));
         let error = Config::parse(&json).expect_err("too deep").to_string();
@@ -74,7 +74,7 @@ fn a_hundred_thousand_levels_are_an_error_and_no_stack_overflow() {
 }
 
 #[test]
-fn damaged_configurations_are_an_error_or_harmless() {
+fn case_28_damaged_configurations_are_an_error_or_harmless() {
     let seconds = std::env::var("FUZZ_SECONDS").ok().and_then(|it| it.parse().ok()).unwrap_or(2);
     let end = Instant::now() + Duration::from_secs(seconds);
     let seeds = seeds();

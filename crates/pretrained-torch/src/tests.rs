@@ -318,7 +318,7 @@ fn killed_and_resumed_equals_unbroken_in_bfloat16() {
 }
 
 #[test]
-fn a_snapshot_is_what_was_and_not_what_is() {
+fn case_42_a_snapshot_is_what_was_and_not_what_is() {
     let dir = tempfile::tempdir().expect("a directory");
     let (model, data, args) = (model(GPT2), examples(), arguments());
     let mut task = CausalLmTask::new(&model, None, &args, &data, None).expect("a task");

@@ -97,4 +97,7 @@ pub enum WriteError<E: std::error::Error + 'static> {
     /// One of the files of the loop itself could not be written.
     #[error(transparent)]
     File(#[from] pretrained_fs::Error),
+    /// What was written behind the steps panicked; this is what it said.
+    #[error("it panicked: {0}")]
+    Panicked(String),
 }

@@ -1,4 +1,5 @@
 use std::{
+    any::Any,
     path::Path,
     thread::{Scope, ScopedJoinHandle},
     time::{Duration, Instant},
@@ -88,9 +89,19 @@ impl<'scope, 'env, E: std::error::Error + Send + Sync + 'static> Saver<'scope, '
         let (step, stalled, handle) = self.in_flight.take()?;
         match handle.join() {
             Ok(published) => Some((step, stalled, published)),
-            Err(panic) => std::panic::resume_unwind(panic),
+            // One more way in which a save can fail: the run may be asked to outlive it.
+            Err(panic) => {
+                let source = WriteError::Panicked(said(&*panic));
+                Some((step, stalled, Err(SaveError::Write { step, source }.into())))
+            }
         }
     }
+}
+
+/// The message of a panic.
+fn said(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|it| (*it).to_owned());
+    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no text".to_owned())
 }
 
 /// Writes, publishes, and only then removes what need not be kept any more.

@@ -299,7 +299,7 @@ fn the_watcher_can_ask_for_things() {
 }
 
 #[test]
-fn a_save_behind_the_steps_does_not_hold_them_up() {
+fn case_42_a_save_behind_the_steps_holds_what_was_and_does_not_hold_them_up() {
     let dir = scratch();
     let mut toy = Toy { is_async: true, ..Toy::default() };
     toy.gate.store(true, Ordering::Release);
@@ -356,9 +356,26 @@ fn check_failed_save(is_async: bool) {
 }
 
 #[test]
-fn a_save_that_fails_is_never_silent() {
+fn case_41_a_save_that_fails_is_never_silent() {
     check_failed_save(false);
     check_failed_save(true);
+}
+
+#[test]
+fn case_41_a_panic_behind_the_steps_is_never_silent() {
+    for steps in ["3", "9"] {
+        // At the end of the run it is the last save.
+        let dir = scratch();
+        let mut toy = Toy { is_async: true, panics: true, ..Toy::default() };
+        let options = args(&[("save_steps", steps), ("max_steps", "9")]);
+        let error = run(dir.path(), &mut toy, &options, Resume::No).expect_err("fails");
+        assert_eq!(error.to_string(), format!("write checkpoint {steps}"));
+        assert_eq!(error.source().expect("source").to_string(), "it panicked: a thread's end");
+        assert!(steps_on_disk(dir.path()).is_empty());
+        // What was half written is nobody's obstacle.
+        let mut toy = Toy { is_async: true, ..Toy::default() };
+        run(dir.path(), &mut toy, &options, Resume::No).expect("finishes");
+    }
 }
 
 #[test]

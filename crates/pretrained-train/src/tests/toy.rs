@@ -26,6 +26,8 @@ pub(super) struct Toy {
     pub(super) n_evaluated: usize,
     /// Saves behind the steps.
     pub(super) is_async: bool,
+    /// Saves behind the steps panic.
+    pub(super) panics: bool,
     /// Saves behind the steps wait for this.
     pub(super) gate: Arc<AtomicBool>,
 }
@@ -108,6 +110,7 @@ impl Task for Toy {
             return Ok(None);
         }
         let (state, fails, gate) = (self.state(), self.fails_to_save(), self.gate.clone());
+        let panics = self.panics;
         Ok(Some(Box::new(move |dir| {
             while gate.load(Ordering::Acquire) {
                 std::thread::yield_now();
@@ -115,6 +118,7 @@ impl Task for Toy {
             if fails {
                 return Err(io::Error::other("no space left"));
             }
+            assert!(!panics, "a thread's end");
             fs::write(dir.join("state"), state)
         })))
     }
