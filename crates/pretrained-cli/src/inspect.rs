@@ -71,7 +71,7 @@ fn inspect_run(path: &Path, model: Option<&Inspection>, json: bool) -> Result<Ex
 }
 
 fn print_text(inspection: &Inspection) -> Result<()> {
-    output::print(to_text(inspection))?;
+    output::print(to_text(inspection, output::width()))?;
     for warning in &inspection.warnings {
         output::note(format_args!("warning: {warning}"));
     }
@@ -123,7 +123,8 @@ fn to_json(inspection: &Inspection) -> Value {
     })
 }
 
-fn to_text(inspection: &Inspection) -> String {
+/// For lines of `width` characters, if there is a limit.
+fn to_text(inspection: &Inspection, width: Option<usize>) -> String {
     let path = one_line(&inspection.path.display().to_string());
     let mut text = match &inspection.model {
         Some(model) => {
@@ -147,18 +148,18 @@ fn to_text(inspection: &Inspection) -> String {
     }
     text += "\n";
 
-    let mut files = Table::new([Align::Left, Align::Right, Align::Right]);
+    let mut files = Table::new([Align::Left, Align::Right, Align::Right]).fit(width);
     files.row(["file", "tensors", "size"].map(str::to_owned));
     for file in &inspection.files {
         files.row([file.name.clone(), count(file.tensors as u64), bytes(file.bytes)]);
     }
-    let mut dtypes = Table::new([Align::Left, Align::Right, Align::Right, Align::Right]);
+    let mut dtypes = Table::new([Align::Left, Align::Right, Align::Right, Align::Right]).fit(width);
     dtypes.row(["dtype", "tensors", "parameters", "size"].map(str::to_owned));
     for (dtype, it) in &inspection.dtypes {
         let name = dtype.name().to_owned();
         dtypes.row([name, count(it.tensors as u64), count(it.elements), bytes(it.bytes)]);
     }
-    let mut tensors = Table::new([Align::Left, Align::Left, Align::Left, Align::Right]);
+    let mut tensors = Table::new([Align::Left, Align::Left, Align::Left, Align::Right]).fit(width);
     tensors.row(["tensor", "dtype", "shape", "size"].map(str::to_owned));
     for it in &inspection.tensors {
         let shape = format!("{:?}", it.shape);

@@ -4,6 +4,7 @@
 //! to standard error: progress, notes, and the one line that says why a command ended.
 
 use std::{
+    borrow::Cow,
     fmt::{self, Display, Write as _},
     io::{self, Write as _},
     process::ExitCode,
@@ -90,10 +91,19 @@ pub(crate) fn one_line(text: &str) -> String {
     res
 }
 
+/// Columns of the terminal that results go to; `None` if they go to a file or another program.
+pub(crate) fn width() -> Option<usize> {
+    let terminal = console::Term::stdout();
+    let (_, columns) = terminal.is_term().then(|| terminal.size_checked())??;
+    Some(columns.into())
+}
+
 /// Rows in aligned columns.
 #[derive(Debug)]
 pub(crate) struct Table<const N: usize> {
     align: [Align; N],
+    /// What a line has room for. The first column gives way: names are long.
+    room: Option<usize>,
     rows: Vec<[String; N]>,
 }
 
@@ -107,7 +117,13 @@ pub(crate) enum Align {
 impl<const N: usize> Table<N> {
     /// An empty table.
     pub(crate) fn new(align: [Align; N]) -> Table<N> {
-        Table { align, rows: Vec::new() }
+        Table { align, room: None, rows: Vec::new() }
+    }
+
+    /// Shortens what is in the first column, so that lines have `width` characters if they can.
+    pub(crate) fn fit(mut self, width: Option<usize>) -> Table<N> {
+        self.room = width;
+        self
     }
 
     /// Adds a row below the others.
@@ -119,10 +135,15 @@ impl<const N: usize> Table<N> {
 impl<const N: usize> Display for Table<N> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let width = |i: usize| self.rows.iter().map(|it| it[i].chars().count()).max().unwrap_or(0);
-        let widths: [usize; N] = std::array::from_fn(width);
+        let mut widths: [usize; N] = std::array::from_fn(width);
+        if let (Some(room), [first, others @ ..]) = (self.room, &mut widths[..]) {
+            let others: usize = others.iter().map(|it| GAP + *it).sum();
+            *first = room.saturating_sub(others).max(LEAST_WIDTH).min(*first);
+        }
         for row in &self.rows {
             let mut line = String::new();
             for ((cell, &width), align) in row.iter().zip(&widths).zip(self.align) {
+                let cell = shortened(cell, width);
                 match align {
                     Align::Left => write!(line, "{cell:<width$}  ")?,
                     Align::Right => write!(line, "{cell:>width$}  ")?,
@@ -133,6 +154,25 @@ impl<const N: usize> Display for Table<N> {
         Ok(())
     }
 }
+
+/// At most `width` characters of a text: its start and its end, where names differ.
+fn shortened(text: &str, width: usize) -> Cow<'_, str> {
+    let len = text.chars().count();
+    if len <= width {
+        return text.into();
+    }
+    let kept = width.saturating_sub(1);
+    let (start, end) = (kept / 2, kept - kept / 2);
+    let chars = text.chars();
+    let start: String = chars.clone().take(start).collect();
+    let end: String = chars.skip(len - end).collect();
+    format!("{start}…{end}").into()
+}
+
+/// Between two columns.
+const GAP: usize = 2;
+/// What a column of names has even where there is no room.
+const LEAST_WIDTH: usize = 16;
 
 /// Writing to standard output failed.
 #[derive(Debug)]
@@ -189,5 +229,20 @@ mod tests {
         table.row(["a".into(), "1".into()]);
         table.row(["bcd".into(), "234".into()]);
         assert_eq!(table.to_string(), "a      1\nbcd  234\n");
+    }
+
+    #[test]
+    fn a_narrow_terminal_shortens_names_in_the_middle() {
+        let table = |width| {
+            let mut table = Table::new([Align::Left, Align::Right]).fit(width);
+            table.row(["model.layers.17.mlp.weight".into(), "12345".into()]);
+            table.row(["lm_head".into(), "1".into()]);
+            table.to_string()
+        };
+        let whole = "model.layers.17.mlp.weight  12345\nlm_head                         1\n";
+        assert_eq!(table(None), whole);
+        assert_eq!(table(Some(33)), whole);
+        assert_eq!(table(Some(24)), "model.la…p.weight  12345\nlm_head                1\n");
+        assert_eq!(table(Some(0)), "model.l…p.weight  12345\nlm_head               1\n");
     }
 }
