@@ -50,6 +50,11 @@ pub fn cast_into(bytes: &[u8], from: Dtype, to: Dtype, out: &mut [u8]) -> Result
             store(block, to);
         }
     };
+    if elements <= PARALLEL {
+        // To wake the other threads would take longer.
+        convert((bytes, out));
+        return Ok(());
+    }
     let from = bytes.par_chunks(PARALLEL * from_size);
     from.zip(out.par_chunks_mut(PARALLEL * to_size)).for_each(convert);
     Ok(())
