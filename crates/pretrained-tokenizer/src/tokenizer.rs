@@ -10,6 +10,7 @@ use crate::{
     chat::ChatTemplates,
     guard::guarded,
     load::{self, Class, Settings},
+    pieces::{Pieces, Seen},
 };
 
 /// A tokenizer, as its files describe it.
@@ -19,6 +20,7 @@ use crate::{
 pub struct AutoTokenizer {
     files: TokenizerFiles,
     inner: tokenizers::Tokenizer,
+    pieces: Option<Pieces>,
     settings: Settings,
     templates: ChatTemplates,
 }
@@ -47,7 +49,8 @@ impl AutoTokenizer {
         let (inner, settings) = guarded(|| load::load(&files, config))
             .map_err(|reason| Error::invalid(bundle::TOKENIZER, reason))??;
         let templates = ChatTemplates::read(&files, &settings.config)?;
-        Ok(AutoTokenizer { files, inner, settings, templates })
+        let pieces = guarded(|| Pieces::of(&inner)).unwrap_or_default();
+        Ok(AutoTokenizer { files, inner, pieces, settings, templates })
     }
 
     /// Writes the tokenizer's files into `dir`, replacing the tokenizer there as a whole.
@@ -80,10 +83,7 @@ impl AutoTokenizer {
 
     /// The ids of a text, with the special tokens of the post-processor around it if wanted.
     pub fn encode(&self, text: &str, add_special_tokens: bool) -> Result<Vec<u32>, Error> {
-        let encoding = guarded(|| self.inner.encode_fast(text, add_special_tokens))
-            .map_err(Error::text)?
-            .map_err(Error::text)?;
-        Ok(encoding.get_ids().to_vec())
+        self.encode_seen(text, add_special_tokens, &mut Seen::default())
     }
 
     /// The ids of many texts, on all cores.
@@ -92,7 +92,31 @@ impl AutoTokenizer {
         texts: &[S],
         add_special_tokens: bool,
     ) -> Result<Vec<Vec<u32>>, Error> {
-        texts.par_iter().map(|text| self.encode(text.as_ref(), add_special_tokens)).collect()
+        // Enough parts that no core waits for a long one, and few enough that pieces come again.
+        let part = texts.len().div_ceil(PARTS_PER_THREAD * rayon::current_num_threads());
+        texts
+            .par_iter()
+            .with_min_len(part)
+            .map_init(Seen::default, |seen, text| {
+                self.encode_seen(text.as_ref(), add_special_tokens, seen)
+            })
+            .collect()
+    }
+
+    fn encode_seen(
+        &self,
+        text: &str,
+        add_special_tokens: bool,
+        seen: &mut Seen,
+    ) -> Result<Vec<u32>, Error> {
+        let encoded = guarded(|| match &self.pieces {
+            Some(pieces) => pieces.encode(&self.inner, text, add_special_tokens, seen),
+            None => {
+                let encoding = self.inner.encode_fast(text, add_special_tokens)?;
+                Ok(encoding.get_ids().to_vec())
+            }
+        });
+        encoded.map_err(Error::text)?.map_err(Error::text)
     }
 
     /// The text of ids. Ids outside the vocabulary are left out.
@@ -238,3 +262,5 @@ pub(crate) fn clean_up(text: &str) -> String {
     ];
     RULES.iter().fold(text.to_owned(), |text, (from, to)| text.replace(from, to))
 }
+
+const PARTS_PER_THREAD: usize = 8;
