@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use rayon::prelude::*;
+use serde::de::IgnoredAny;
 use serde_json::{Map, Value};
 
 use crate::{
@@ -65,12 +66,10 @@ impl AutoTokenizer {
         if Class::resolve(&there, config, tokenizer_json).as_ref() == Ok(class) {
             return self.files.save(dir);
         }
-        let mut config = config.clone();
         // The name that all versions of transformers have for it.
         let name = if *class == Class::AsIs { "PreTrainedTokenizerFast" } else { class.name() };
-        config.insert("tokenizer_class".to_owned(), Value::from(name));
-        let mut json = serde_json::to_vec_pretty(&config).map_err(Error::text)?;
-        json.push(b'\n');
+        let read = self.files.get(bundle::CONFIG).unwrap_or_default();
+        let json = with_class(read, config, name)?;
         let mut files = self.files.clone();
         files.insert(bundle::CONFIG, json);
         files.save(dir)
@@ -244,6 +243,23 @@ impl std::fmt::Debug for AutoTokenizer {
             .field("special_tokens", &self.settings.special)
             .finish_non_exhaustive()
     }
+}
+
+/// tokenizer_config.json, naming a class.
+fn with_class(read: &[u8], config: &Map<String, Value>, name: &str) -> Result<Vec<u8>, Error> {
+    let is_lossless = read.is_empty() || serde_json::from_slice::<IgnoredAny>(read).is_ok();
+    if let Some(open) = read.trim_ascii_end().strip_suffix(b"}")
+        && !is_lossless
+    {
+        // What only Python reads is kept as it is. Of two equal keys the last one counts.
+        let class = format!(",\n  \"tokenizer_class\": \"{name}\"\n}}\n");
+        return Ok([open.trim_ascii_end(), class.as_bytes()].concat());
+    }
+    let mut config = config.clone();
+    config.insert("tokenizer_class".to_owned(), Value::from(name));
+    let mut json = serde_json::to_vec_pretty(&config).map_err(Error::text)?;
+    json.push(b'\n');
+    Ok(json)
 }
 
 /// Takes away the spaces that WordPiece leaves before punctuation.

@@ -20,6 +20,11 @@ fn directories_are_opened_as_the_class_that_transformers_takes() {
 }
 
 #[test]
+fn what_only_python_reads_as_json_opens_and_is_carried() {
+    check("tokenizer_python_json.py");
+}
+
+#[test]
 fn a_published_tokenizer_gives_the_ids_of_transformers() {
     check("tokenizer_real.py");
 }
