@@ -399,7 +399,7 @@ s|forceescape
 'ab'.translate({97: 66, 'b': 'x'})
 'ab'.translate({97: 1.5})
 'ि'.isalpha() ~ 'कि'.isalpha() ~ 'Ⅷ'.isalpha() ~ '½'.isnumeric() ~ '½'.isalnum() ~ '一'.isnumeric() ~ '①'.isdigit() ~ '᠐'.isdecimal()
-['\\u0378', '\\u1c8f', '\\u2fff', '\\U0001fbff', '\\U00031350', '\\u0b55', '\\U000e0100', '\\u0591', '\\ud7ff', '\\U0010ffff']
+['\\u0378', '\\u0b55', '\\U000e0100', '\\u0591', '\\ud7ff', '\\U0010ffff']
 """.strip("\n").split("\n")
 
 BLOCKS = [
