@@ -139,6 +139,12 @@ impl Pieces {
     }
 }
 
+/// How many texts of a batch share what was seen: few enough that no core waits for another, many
+/// enough that pieces come again.
+pub(crate) fn part(n_texts: usize) -> usize {
+    n_texts.div_ceil(PARTS_PER_THREAD * rayon::current_num_threads())
+}
+
 /// The ids that the post-processor puts before and after a text, if that is all that it does.
 fn around(tokenizer: &Tokenizer) -> Option<(Vec<u32>, Vec<u32>)> {
     let Some(processor) = tokenizer.get_post_processor() else { return Some(Default::default()) };
@@ -178,3 +184,5 @@ const MARKS: [u32; 2] = [u32::MAX, u32::MAX - 1];
 const MAX_SEEN: usize = 1 << 16;
 
 const MAX_SEEN_LEN: usize = 64;
+
+const PARTS_PER_THREAD: usize = 8;

@@ -1,8 +1,8 @@
 use std::{fs, path::Path};
 
 use crate::{
-    AutoTokenizer, EncodeOptions, Error, Padding, Progress, Side, SpecialTokens, TokenizerFiles,
-    TokenizerTrainer, Truncation, pieces::Pieces,
+    AutoTokenizer, EncodeOptions, Encoding, Error, OffsetUnit, Padding, Progress, Side,
+    SpecialTokens, TokenizerFiles, TokenizerTrainer, Truncation, pieces::Pieces,
 };
 
 fn train(dir: &Path, text: &str, trainer: &TokenizerTrainer) -> Result<AutoTokenizer, Error> {
@@ -78,6 +78,12 @@ fn ids_alone_are_those_that_come_with_offsets() {
     for add_special_tokens in [false, true] {
         let options = EncodeOptions { add_special_tokens, ..EncodeOptions::default() };
         let encodings = tokenizer.encode_with(&texts, &options).expect("encoded");
+        let without = EncodeOptions { offsets: OffsetUnit::None, ..options };
+        let without = tokenizer.encode_with(&texts, &without).expect("encoded");
+        for (with, without) in encodings.iter().zip(without) {
+            assert_eq!(without.offsets, vec![(0, 0); with.offsets.len()]);
+            assert_eq!(Encoding { offsets: with.offsets.clone(), ..without }, *with);
+        }
         let expected: Vec<_> = encodings.into_iter().map(|it| it.input_ids).collect();
         assert_eq!(tokenizer.encode_batch(&texts, add_special_tokens).expect("encoded"), expected);
     }

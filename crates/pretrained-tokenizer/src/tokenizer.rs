@@ -11,7 +11,7 @@ use crate::{
     chat::ChatTemplates,
     guard::guarded,
     load::{self, Class, Settings},
-    pieces::{Pieces, Seen},
+    pieces::{self, Pieces, Seen},
 };
 
 /// A tokenizer, as its files describe it.
@@ -91,11 +91,9 @@ impl AutoTokenizer {
         texts: &[S],
         add_special_tokens: bool,
     ) -> Result<Vec<Vec<u32>>, Error> {
-        // Enough parts that no core waits for a long one, and few enough that pieces come again.
-        let part = texts.len().div_ceil(PARTS_PER_THREAD * rayon::current_num_threads());
         texts
             .par_iter()
-            .with_min_len(part)
+            .with_min_len(pieces::part(texts.len()))
             .map_init(Seen::default, |seen, text| {
                 self.encode_seen(text.as_ref(), add_special_tokens, seen)
             })
@@ -219,6 +217,10 @@ impl AutoTokenizer {
         &self.inner
     }
 
+    pub(crate) fn pieces(&self) -> Option<&Pieces> {
+        self.pieces.as_ref()
+    }
+
     pub(crate) fn settings(&self) -> &Settings {
         &self.settings
     }
@@ -278,5 +280,3 @@ pub(crate) fn clean_up(text: &str) -> String {
     ];
     RULES.iter().fold(text.to_owned(), |text, (from, to)| text.replace(from, to))
 }
-
-const PARTS_PER_THREAD: usize = 8;

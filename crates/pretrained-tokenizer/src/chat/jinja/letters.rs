@@ -2,7 +2,10 @@
 
 use super::{
     characters,
+    error::{Result, failure},
+    render::Run,
     text::{self, is_in, is_space},
+    value::Value,
 };
 
 /// `isalpha` and its like.
@@ -108,4 +111,33 @@ pub(super) fn swap_case(text: &str) -> String {
         }
     }
     out
+}
+
+/// `text.translate(table)`, where the table is a dictionary by code point.
+pub(super) fn translate<'a>(run: &mut Run<'a>, text: &'a str, table: Value<'a>) -> Result<String> {
+    if !table.is_dict() {
+        return failure("str.translate is supported with a dictionary in chat templates");
+    }
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match run.field(table, Value::Int(u32::from(c).into()))? {
+            None => out.push(c),
+            Some(Value::None) => {}
+            Some(value) => match (value.int(), value.text()) {
+                (Some(code), _) => {
+                    let code = u32::try_from(code).ok().and_then(char::from_u32);
+                    let Some(c) = code else { return failure("the character is out of range") };
+                    out.push(c);
+                }
+                (_, Some(text)) => {
+                    run.spend_text(text.len())?;
+                    out.push_str(text);
+                }
+                _ => {
+                    return failure("character mapping must return integer, None or str");
+                }
+            },
+        }
+    }
+    Ok(out)
 }

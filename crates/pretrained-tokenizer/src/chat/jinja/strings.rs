@@ -5,7 +5,7 @@ use super::{
     attribute::byte,
     error::{Result, failure},
     format,
-    letters::{capitalize, is, swap_case, title},
+    letters::{capitalize, is, swap_case, title, translate},
     render::Run,
     text::{self, is_space},
     value::Value,
@@ -145,35 +145,6 @@ pub(super) fn format<'a>(
         .collect();
     let args = Args { values: &[], named: run.arena.alloc_slice_copy(&named) };
     format::braces(run, text, &args, escapes)
-}
-
-/// `text.translate(table)`, where the table is a dictionary by code point.
-fn translate<'a>(run: &mut Run<'a>, text: &'a str, table: Value<'a>) -> Result<String> {
-    if !table.is_dict() {
-        return failure("str.translate is supported with a dictionary in chat templates");
-    }
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        match run.field(table, Value::Int(u32::from(c).into()))? {
-            None => out.push(c),
-            Some(Value::None) => {}
-            Some(value) => match (value.int(), value.text()) {
-                (Some(code), _) => {
-                    let code = u32::try_from(code).ok().and_then(char::from_u32);
-                    let Some(c) = code else { return failure("the character is out of range") };
-                    out.push(c);
-                }
-                (_, Some(text)) => {
-                    run.spend_text(text.len())?;
-                    out.push_str(text);
-                }
-                _ => {
-                    return failure("character mapping must return integer, None or str");
-                }
-            },
-        }
-    }
-    Ok(out)
 }
 
 fn strip<'a>(
