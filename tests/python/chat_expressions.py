@@ -1,7 +1,7 @@
 """Single constructs of Jinja as chat templates use them, each rendered by transformers and by us.
 
 Left out: what a web page or chance would need (`urlize`, `lipsum`, `random`, `autoescape true`), `self`, complex numbers,
-numbers of more than 38 digits, lone surrogates, characters by name, and the addresses that Python prints of functions.
+numbers of more than 38 digits, lone surrogates, characters by name, `encode` and `maketrans`, and the addresses that Python prints of functions.
 
     python tests/python/chat_expressions.py --probe target/release/examples/probe
 """
@@ -377,6 +377,29 @@ strftime_now('plain')
 l|slice(2)|list
 s|forceescape
 'abc'|batch(2)|list
+('<b>%s</b>'|safe) % '<'
+('<b>%s</b>'|safe) % ('<'|safe)
+'<b>%s</b>'|safe|format('<')
+'%(a)s'|safe|format(a='<')
+('%5.1f %6s %r %-5s|'|safe) % (1.5, 3, '<', '<')
+('<b>{}</b>'|safe).format('<')
+('{a} {0!r:>5} {0:>4}'|safe).format('<', a='&'|safe)
+('{:>4}'|safe).format('<'|safe)
+('{a}'|safe).format_map({'a': '<'})
+'%s'|format('<'|safe)
+'inf'|int
+'nan'|int
+'٣'|int ~ '१२'|int ~ '٣.٥'|float ~ '𝟗𝟘'|int
+'٣'|int(base=2)
+'ǆabc ﬁx 你a ΑΣ ΑΣΑ'.title()
+'ǆabc ﬁx 你a ΑΣ'|title
+'ǆabc'.capitalize() ~ 'ΑΣ'.capitalize() ~ 'ﬁx'.capitalize() ~ 'ß'.capitalize()
+'ǅ'.istitle() ~ 'ǅa'.istitle() ~ 'ǅ'.isupper() ~ 'ǅ'.islower()
+'ab'.translate({97: 'x', 98: none})
+'ab'.translate({97: 66, 'b': 'x'})
+'ab'.translate({97: 1.5})
+'ि'.isalpha() ~ 'कि'.isalpha() ~ 'Ⅷ'.isalpha() ~ '½'.isnumeric() ~ '½'.isalnum() ~ '一'.isnumeric() ~ '①'.isdigit() ~ '᠐'.isdecimal()
+['\\u0378', '\\u0b55', '\\U000e0100', '\\u0591', '\\ud7ff', '\\U0010ffff']
 """.strip("\n").split("\n")
 
 BLOCKS = [
@@ -501,6 +524,13 @@ BLOCKS = [
     "{% for x in d.values() %}{{ x }},{% endfor %}{% for x in d.keys() %}{{ x }},{% endfor %}",
     "{{ d.items()|length }}{{ d.items()|first }}{{ (d.items()|list)[0][0] }}",
     "{{ messages|reverse|map(attribute='role')|join(' ') }}{{ messages[::-1][0].role }}",
+    "x{#",
+    "x{# ",
+    "x{% raw %}",
+    "x{% raw %} ",
+    "{% set x = f * 1e308 %}{{ (x * x)|int(5) }}",
+    "{% set x = f * 1e308 %}{{ (x * x - x * x)|int(5) }}",
+    "{{ strftime_now('%Z|%z|%+|%v|%05Y|%-5Y|%^B|%#p|%Q|') }}",
     "{% set last = messages|length - 1 %}{% for i in range(last, -1, -1) %}{{ i }}{{ messages[i].role }}{% endfor %}",
 ]
 

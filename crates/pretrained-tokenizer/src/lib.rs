@@ -13,6 +13,7 @@ mod encode;
 mod error;
 mod guard;
 mod load;
+mod pieces;
 mod special;
 mod stream;
 #[cfg(test)]

@@ -1,8 +1,8 @@
 use std::{fs, path::Path};
 
 use crate::{
-    AutoTokenizer, EncodeOptions, Error, Padding, Side, SpecialTokens, TokenizerFiles,
-    TokenizerTrainer, Truncation,
+    AutoTokenizer, EncodeOptions, Encoding, Error, OffsetUnit, Padding, Progress, Side,
+    SpecialTokens, TokenizerFiles, TokenizerTrainer, Truncation, pieces::Pieces,
 };
 
 fn train(dir: &Path, text: &str, trainer: &TokenizerTrainer) -> Result<AutoTokenizer, Error> {
@@ -53,6 +53,40 @@ fn a_stream_hands_out_whole_characters_and_in_sum_the_whole_text() {
     }
     streamed += &stream.finish().expect("decoded").unwrap_or_default();
     assert_eq!(streamed, text);
+}
+
+#[test]
+fn training_says_that_it_counts_then_that_it_merges() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let path = dir.path().join("text.txt");
+    fs::write(&path, "the lazy dog\n".repeat(9)).expect("write");
+    let mut said = Vec::new();
+    let trainer = TokenizerTrainer { vocab_size: 264, ..TokenizerTrainer::default() };
+    trainer.train_files(&[path], |progress| said.push(progress)).expect("trained");
+    let (len, total) = (9 * 13, 264);
+    let counted = said.iter().position(|it| *it == Progress::Counting { done: len, total: len });
+    assert_eq!(counted, Some(8));
+    assert_eq!(said.get(9), Some(&Progress::Merging { done: 0, total }));
+    assert_eq!(said.last(), Some(&Progress::Merging { done: total, total }));
+}
+
+#[test]
+fn ids_alone_are_those_that_come_with_offsets() {
+    let tokenizer = small();
+    assert!(Pieces::of(tokenizer.inner()).is_some(), "byte level takes the short way");
+    let texts = ["", "the the<s>the", "  a  \n\n b", "don't 你好 \u{0301}", "</s>", "12 345 \t"];
+    for add_special_tokens in [false, true] {
+        let options = EncodeOptions { add_special_tokens, ..EncodeOptions::default() };
+        let encodings = tokenizer.encode_with(&texts, &options).expect("encoded");
+        let without = EncodeOptions { offsets: OffsetUnit::None, ..options };
+        let without = tokenizer.encode_with(&texts, &without).expect("encoded");
+        for (with, without) in encodings.iter().zip(without) {
+            assert_eq!(without.offsets, vec![(0, 0); with.offsets.len()]);
+            assert_eq!(Encoding { offsets: with.offsets.clone(), ..without }, *with);
+        }
+        let expected: Vec<_> = encodings.into_iter().map(|it| it.input_ids).collect();
+        assert_eq!(tokenizer.encode_batch(&texts, add_special_tokens).expect("encoded"), expected);
+    }
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use rayon::prelude::*;
+use serde::de::IgnoredAny;
 use serde_json::{Map, Value};
 
 use crate::{
@@ -10,6 +11,7 @@ use crate::{
     chat::ChatTemplates,
     guard::guarded,
     load::{self, Class, Settings},
+    pieces::{self, Pieces, Seen},
 };
 
 /// A tokenizer, as its files describe it.
@@ -19,6 +21,7 @@ use crate::{
 pub struct AutoTokenizer {
     files: TokenizerFiles,
     inner: tokenizers::Tokenizer,
+    pieces: Option<Pieces>,
     settings: Settings,
     templates: ChatTemplates,
 }
@@ -47,7 +50,8 @@ impl AutoTokenizer {
         let (inner, settings) = guarded(|| load::load(&files, config))
             .map_err(|reason| Error::invalid(bundle::TOKENIZER, reason))??;
         let templates = ChatTemplates::read(&files, &settings.config)?;
-        Ok(AutoTokenizer { files, inner, settings, templates })
+        let pieces = guarded(|| Pieces::of(&inner)).unwrap_or_default();
+        Ok(AutoTokenizer { files, inner, pieces, settings, templates })
     }
 
     /// Writes the tokenizer's files into `dir`, replacing the tokenizer there as a whole.
@@ -62,12 +66,10 @@ impl AutoTokenizer {
         if Class::resolve(&there, config, tokenizer_json).as_ref() == Ok(class) {
             return self.files.save(dir);
         }
-        let mut config = config.clone();
         // The name that all versions of transformers have for it.
         let name = if *class == Class::AsIs { "PreTrainedTokenizerFast" } else { class.name() };
-        config.insert("tokenizer_class".to_owned(), Value::from(name));
-        let mut json = serde_json::to_vec_pretty(&config).map_err(Error::text)?;
-        json.push(b'\n');
+        let read = self.files.get(bundle::CONFIG).unwrap_or_default();
+        let json = with_class(read, config, name)?;
         let mut files = self.files.clone();
         files.insert(bundle::CONFIG, json);
         files.save(dir)
@@ -80,10 +82,7 @@ impl AutoTokenizer {
 
     /// The ids of a text, with the special tokens of the post-processor around it if wanted.
     pub fn encode(&self, text: &str, add_special_tokens: bool) -> Result<Vec<u32>, Error> {
-        let encoding = guarded(|| self.inner.encode_fast(text, add_special_tokens))
-            .map_err(Error::text)?
-            .map_err(Error::text)?;
-        Ok(encoding.get_ids().to_vec())
+        self.encode_seen(text, add_special_tokens, &mut Seen::default())
     }
 
     /// The ids of many texts, on all cores.
@@ -92,7 +91,29 @@ impl AutoTokenizer {
         texts: &[S],
         add_special_tokens: bool,
     ) -> Result<Vec<Vec<u32>>, Error> {
-        texts.par_iter().map(|text| self.encode(text.as_ref(), add_special_tokens)).collect()
+        texts
+            .par_iter()
+            .with_min_len(pieces::part(texts.len()))
+            .map_init(Seen::default, |seen, text| {
+                self.encode_seen(text.as_ref(), add_special_tokens, seen)
+            })
+            .collect()
+    }
+
+    fn encode_seen(
+        &self,
+        text: &str,
+        add_special_tokens: bool,
+        seen: &mut Seen,
+    ) -> Result<Vec<u32>, Error> {
+        let encoded = guarded(|| match &self.pieces {
+            Some(pieces) => pieces.encode(&self.inner, text, add_special_tokens, seen),
+            None => {
+                let encoding = self.inner.encode_fast(text, add_special_tokens)?;
+                Ok(encoding.get_ids().to_vec())
+            }
+        });
+        encoded.map_err(Error::text)?.map_err(Error::text)
     }
 
     /// The text of ids. Ids outside the vocabulary are left out.
@@ -196,6 +217,10 @@ impl AutoTokenizer {
         &self.inner
     }
 
+    pub(crate) fn pieces(&self) -> Option<&Pieces> {
+        self.pieces.as_ref()
+    }
+
     pub(crate) fn settings(&self) -> &Settings {
         &self.settings
     }
@@ -220,6 +245,23 @@ impl std::fmt::Debug for AutoTokenizer {
             .field("special_tokens", &self.settings.special)
             .finish_non_exhaustive()
     }
+}
+
+/// tokenizer_config.json, naming a class.
+fn with_class(read: &[u8], config: &Map<String, Value>, name: &str) -> Result<Vec<u8>, Error> {
+    let is_lossless = read.is_empty() || serde_json::from_slice::<IgnoredAny>(read).is_ok();
+    if let Some(open) = read.trim_ascii_end().strip_suffix(b"}")
+        && !is_lossless
+    {
+        // What only Python reads is kept as it is. Of two equal keys the last one counts.
+        let class = format!(",\n  \"tokenizer_class\": \"{name}\"\n}}\n");
+        return Ok([open.trim_ascii_end(), class.as_bytes()].concat());
+    }
+    let mut config = config.clone();
+    config.insert("tokenizer_class".to_owned(), Value::from(name));
+    let mut json = serde_json::to_vec_pretty(&config).map_err(Error::text)?;
+    json.push(b'\n');
+    Ok(json)
 }
 
 /// Takes away the spaces that WordPiece leaves before punctuation.

@@ -5,6 +5,9 @@ use std::{
     fs::File,
     io::{BufRead, BufReader},
     path::{Path, PathBuf},
+    sync::mpsc::{self, RecvTimeoutError},
+    thread,
+    time::Duration,
 };
 
 use serde_json::{Value, json};
@@ -61,11 +64,12 @@ pub enum Progress {
         /// Bytes of all files.
         total: u64,
     },
-    /// So many of so many tokens are made.
+    /// Pairs are being merged into tokens: said at the beginning, about once a second, and at the
+    /// end. How many there are is known only then.
     Merging {
-        /// Tokens so far.
+        /// Tokens made: none before the end.
         done: u64,
-        /// Tokens asked for.
+        /// Tokens asked for; at the end, those that were made.
         total: u64,
     },
 }
@@ -112,8 +116,9 @@ impl TokenizerTrainer {
         if let Some(failure) = failure {
             return Err(failure);
         }
-        let mut bpe = BPE::default();
-        trainer.train(&mut bpe).map_err(Error::training)?;
+        let bpe = merge(&trainer, || {
+            progress(Progress::Merging { done: 0, total: self.vocab_size as u64 });
+        })?;
         let made = bpe.get_vocab_size() as u64;
         progress(Progress::Merging { done: made, total: made });
         self.finish(bpe, special)
@@ -213,6 +218,28 @@ impl Iterator for Lines {
     }
 }
 
+/// Trains on what the trainer was fed. The crate counts its merges for a terminal only, so all that
+/// can be said meanwhile is that it works.
+fn merge(trainer: &BpeTrainer, mut alive: impl FnMut()) -> Result<BPE, Error> {
+    thread::scope(|scope| {
+        let (done, finished) = mpsc::channel::<()>();
+        let training = scope.spawn(move || {
+            // Dropped when it is done, or has panicked.
+            let _done = done;
+            let mut bpe = BPE::default();
+            trainer.train(&mut bpe).map(|_| bpe)
+        });
+        alive();
+        while finished.recv_timeout(BETWEEN_SIGNS) == Err(RecvTimeoutError::Timeout) {
+            alive();
+        }
+        match training.join() {
+            Ok(trained) => trained.map_err(Error::training),
+            Err(panic) => std::panic::resume_unwind(panic),
+        }
+    })
+}
+
 fn total_len(files: &[PathBuf]) -> Result<u64, Error> {
     let len = |path: &Path| {
         let metadata = path.metadata().map_err(|e| pretrained_fs::Error::new("open", path, e))?;
@@ -229,3 +256,5 @@ fn total_len(files: &[PathBuf]) -> Result<u64, Error> {
 }
 
 const BYTES: usize = 256;
+
+const BETWEEN_SIGNS: Duration = Duration::from_secs(1);

@@ -20,6 +20,11 @@ fn directories_are_opened_as_the_class_that_transformers_takes() {
 }
 
 #[test]
+fn what_only_python_reads_as_json_opens_and_is_carried() {
+    check("tokenizer_python_json.py");
+}
+
+#[test]
 fn a_published_tokenizer_gives_the_ids_of_transformers() {
     check("tokenizer_real.py");
 }
@@ -39,7 +44,19 @@ fn each_construct_of_chat_templates_means_what_it_means_in_python() {
     check("chat_expressions.py");
 }
 
+#[test]
+fn the_tables_in_the_sources_are_what_python_has() {
+    run("fixtures/characters.py", &["--check"]);
+    run("fixtures/strftime.py", &["--check"]);
+}
+
+/// Compares by a script that asks the example `probe`.
 fn check(script: &str) {
+    let probe = probe();
+    run(script, &["--probe", probe.to_str().expect("a path in UTF-8")]);
+}
+
+fn run(script: &str, arguments: &[&str]) {
     let Some(python) = env::var_os("PRETRAINED_PYTHON") else {
         eprintln!("not compared with Python: PRETRAINED_PYTHON is not set (cargo xtask test does)");
         return;
@@ -47,8 +64,7 @@ fn check(script: &str) {
     let scripts = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/python");
     let output = Command::new(python)
         .arg(scripts.join(script))
-        .arg("--probe")
-        .arg(probe())
+        .args(arguments)
         .output()
         .expect("Python starts");
     let said = String::from_utf8_lossy(&output.stderr);

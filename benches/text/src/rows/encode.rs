@@ -3,7 +3,7 @@
 use std::{fs, path::PathBuf, time::Instant};
 
 use anyhow::{Context, Result};
-use pretrained_tokenizer::AutoTokenizer;
+use pretrained_tokenizer::{AutoTokenizer, EncodeOptions, OffsetUnit};
 
 use super::Place;
 use crate::{report, worker::Work};
@@ -12,6 +12,7 @@ pub fn row(place: &Place) -> Result<()> {
     let dir = place.make("encode", "encode")?;
     let results = place.race(&[
         ("encode_batch", "ours", &["encode", &dir]),
+        ("encode_with, no offsets", "ours", &["encode-with", &dir]),
         ("tokenizers encode_batch", "python", &["encode", &dir]),
         ("tokenizers encode_batch_fast", "python", &["encode-fast", &dir]),
         ("transformers tokenizer(texts)", "python", &["encode-transformers", &dir]),
@@ -21,13 +22,20 @@ pub fn row(place: &Place) -> Result<()> {
     Ok(())
 }
 
-pub fn work(paths: &[PathBuf]) -> Result<Work> {
+/// Either ids alone, or all that transformers' call returns.
+pub fn work(paths: &[PathBuf], ids_alone: bool) -> Result<Work> {
     let dir = paths.first().context("a path")?;
     let texts: Vec<String> = serde_json::from_slice(&fs::read(dir.join("texts.json"))?)?;
     let tokenizer = AutoTokenizer::from_pretrained(dir)?;
+    let options = EncodeOptions { offsets: OffsetUnit::None, ..EncodeOptions::default() };
     Ok(Box::new(move || {
         let start = Instant::now();
-        std::hint::black_box(tokenizer.encode_batch(&texts, true)?);
+        if ids_alone {
+            std::hint::black_box(tokenizer.encode_batch(&texts, true)?);
+        } else {
+            let inputs: Vec<&str> = texts.iter().map(String::as_str).collect();
+            std::hint::black_box(tokenizer.encode_with(&inputs, &options)?);
+        }
         Ok(vec![start.elapsed().as_secs_f64()])
     }))
 }

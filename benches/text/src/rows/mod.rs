@@ -49,7 +49,8 @@ pub fn run(python: PathBuf, chosen: Option<&str>) -> Result<()> {
 pub fn work(name: &str, paths: &[PathBuf]) -> Result<Work> {
     match name {
         "render" => render::work(paths),
-        "encode" => encode::work(paths),
+        "encode" => encode::work(paths, true),
+        "encode-with" => encode::work(paths, false),
         "load" => load::work(paths),
         _ => bail!("no work {name}"),
     }

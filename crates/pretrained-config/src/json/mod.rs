@@ -1,7 +1,8 @@
 //! JSON as Python reads and writes it.
 //!
-//! An integer has any number of digits, `1.0` is not `1`, `NaN` and `Infinity` are numbers, an
-//! object keeps the order of its keys, and of two equal keys the last one counts.
+//! An integer has any number of digits, `1.0` is not `1`, `NaN` and `Infinity` are numbers, text
+//! may hold half a surrogate pair, an object keeps the order of its keys, and of two equal keys the
+//! last one counts. Half a pair in a key is refused.
 
 mod parse;
 mod write;
@@ -27,6 +28,8 @@ pub enum Value {
     Float(f64),
     /// Text.
     String(String),
+    /// Text that Python holds and Rust cannot: its UTF-16 has half of a surrogate pair in it.
+    Utf16(Box<[u16]>),
     /// A list.
     Array(Vec<Value>),
     /// Keys with values.
@@ -146,6 +149,7 @@ impl Value {
             Value::Int(int) => int.as_i64() != Some(0),
             Value::Float(float) => *float != 0.0,
             Value::String(text) => !text.is_empty(),
+            Value::Utf16(units) => !units.is_empty(),
             Value::Array(values) => !values.is_empty(),
             Value::Object(object) => !object.is_empty(),
         }

@@ -60,7 +60,7 @@ impl Parser<'_> {
             }
         }
         match self.peek() {
-            Some(b'"') => Ok(Value::String(self.string()?)),
+            Some(b'"') => self.text(),
             Some(b'[') => self.array(depth),
             Some(b'{') => self.object(depth),
             Some(b'-' | b'0'..=b'9') => self.number(),
@@ -101,7 +101,9 @@ impl Parser<'_> {
             if self.peek() != Some(b'"') {
                 return Err(self.error("expected a key in double quotes"));
             }
-            let key = self.string()?;
+            let Value::String(key) = self.text()? else {
+                return Err(self.error("half a surrogate pair in a key"));
+            };
             self.skip_space();
             if !self.eat(b':') {
                 return Err(self.error("expected `:`"));
@@ -160,9 +162,11 @@ impl Parser<'_> {
         self.position - start
     }
 
-    fn string(&mut self) -> Result<String, ParseError> {
+    fn text(&mut self) -> Result<Value, ParseError> {
         self.position += 1;
         let mut text = String::new();
+        // What came before half a surrogate pair, and that.
+        let mut units: Vec<u16> = Vec::new();
         loop {
             let start = self.position;
             while !matches!(self.peek(), None | Some(b'"' | b'\\' | 0..0x20)) {
@@ -170,13 +174,25 @@ impl Parser<'_> {
             }
             text.push_str(&self.json[start..self.position]);
             match self.peek() {
+                Some(b'"') if units.is_empty() => {
+                    self.position += 1;
+                    return Ok(Value::String(text));
+                }
                 Some(b'"') => {
                     self.position += 1;
-                    return Ok(text);
+                    units.extend(text.encode_utf16());
+                    return Ok(Value::Utf16(units.into()));
                 }
                 Some(b'\\') => {
                     self.position += 1;
-                    text.push(self.escaped()?);
+                    match self.escaped()? {
+                        Ok(character) => text.push(character),
+                        Err(half) => {
+                            units.extend(text.encode_utf16());
+                            units.push(half);
+                            text.clear();
+                        }
+                    }
                 }
                 Some(_) => return Err(self.error("a control character in a string")),
                 None => return Err(self.error("the document ends in a string")),
@@ -184,7 +200,8 @@ impl Parser<'_> {
         }
     }
 
-    fn escaped(&mut self) -> Result<char, ParseError> {
+    /// A character, or half a surrogate pair.
+    fn escaped(&mut self) -> Result<Result<char, u16>, ParseError> {
         let character = match self.peek() {
             Some(b'"') => '"',
             Some(b'\\') => '\\',
@@ -198,38 +215,31 @@ impl Parser<'_> {
             _ => return Err(self.error("an unknown escape in a string")),
         };
         self.position += 1;
-        Ok(character)
+        Ok(Ok(character))
     }
 
-    fn unicode(&mut self) -> Result<char, ParseError> {
-        let high = self.hex()?;
-        if !(0xd800..0xe000).contains(&high) {
-            return char::from_u32(high).ok_or_else(|| self.error("not a character"));
+    fn unicode(&mut self) -> Result<Result<char, u16>, ParseError> {
+        let first = self.hex()?;
+        let after = self.position;
+        let is_high = (0xd800..0xdc00).contains(&first);
+        if is_high && self.json[after..].starts_with("\\u") {
+            self.position += 1;
+            let second = self.hex()?;
+            if let Some(Ok(character)) = char::decode_utf16([first, second]).next() {
+                return Ok(Ok(character));
+            }
+            self.position = after;
         }
-        // Python keeps half a pair; text in Rust cannot, and no model needs one.
-        let lone = "half a surrogate pair in a string";
-        if high >= 0xdc00 || self.peek() != Some(b'\\') {
-            return Err(self.error(lone));
-        }
-        self.position += 1;
-        if self.peek() != Some(b'u') {
-            return Err(self.error(lone));
-        }
-        let low = self.hex()?;
-        if !(0xdc00..0xe000).contains(&low) {
-            return Err(self.error(lone));
-        }
-        let code = 0x10000 + ((high - 0xd800) << 10) + (low - 0xdc00);
-        char::from_u32(code).ok_or_else(|| self.error(lone))
+        Ok(char::from_u32(first.into()).ok_or(first))
     }
 
-    fn hex(&mut self) -> Result<u32, ParseError> {
+    fn hex(&mut self) -> Result<u16, ParseError> {
         self.position += 1;
         let digits = self.json.as_bytes().get(self.position..self.position + 4);
         let code = digits.and_then(|digits| {
-            digits
-                .iter()
-                .try_fold(0, |code, &digit| Some(code * 16 + char::from(digit).to_digit(16)?))
+            digits.iter().try_fold(0, |code, &digit| {
+                Some(code * 16 + char::from(digit).to_digit(16)? as u16)
+            })
         });
         let code = code.ok_or_else(|| self.error("expected four hexadecimal digits"))?;
         self.position += 4;

@@ -67,8 +67,7 @@ fn what_is_not_json_is_an_error_with_its_place() {
     check("\"a", "line 1, column 3: the document ends in a string");
     check(r#""\x""#, "line 1, column 3: an unknown escape in a string");
     check(r#""\u12g4""#, "line 1, column 4: expected four hexadecimal digits");
-    check(r#""\ud800""#, "line 1, column 8: half a surrogate pair in a string");
-    check(r#""\ude00\ud83d""#, "line 1, column 8: half a surrogate pair in a string");
+    check(r#"{"\ud800": 1}"#, "line 1, column 10: half a surrogate pair in a key");
     check("\u{feff}{}", "line 1, column 1: expected a value");
 }
 

@@ -50,6 +50,11 @@ impl Writer {
             Value::Int(int) => self.out.push_str(&int.to_string()),
             Value::Float(float) => self.float(*float, depth),
             Value::String(text) => self.string(text),
+            Value::Utf16(units) => {
+                self.out.push('"');
+                self.units(units);
+                self.out.push('"');
+            }
             Value::Array(values) if values.is_empty() => self.out.push_str("[]"),
             Value::Array(values) => {
                 self.out.push('[');
@@ -128,23 +133,36 @@ impl Writer {
     fn string(&mut self, text: &str) {
         self.out.push('"');
         for character in text.chars() {
-            match character {
-                '"' => self.out.push_str("\\\""),
-                '\\' => self.out.push_str("\\\\"),
-                '\n' => self.out.push_str("\\n"),
-                '\r' => self.out.push_str("\\r"),
-                '\t' => self.out.push_str("\\t"),
-                '\u{8}' => self.out.push_str("\\b"),
-                '\u{c}' => self.out.push_str("\\f"),
-                ' '..='~' => self.out.push(character),
-                _ => {
-                    for unit in character.encode_utf16(&mut [0; 2]) {
-                        self.out.push_str(&format!("\\u{unit:04x}"));
-                    }
+            self.character(character);
+        }
+        self.out.push('"');
+    }
+
+    fn units(&mut self, units: &[u16]) {
+        for decoded in char::decode_utf16(units.iter().copied()) {
+            match decoded {
+                Ok(character) => self.character(character),
+                Err(half) => self.out.push_str(&format!("\\u{:04x}", half.unpaired_surrogate())),
+            }
+        }
+    }
+
+    fn character(&mut self, character: char) {
+        match character {
+            '"' => self.out.push_str("\\\""),
+            '\\' => self.out.push_str("\\\\"),
+            '\n' => self.out.push_str("\\n"),
+            '\r' => self.out.push_str("\\r"),
+            '\t' => self.out.push_str("\\t"),
+            '\u{8}' => self.out.push_str("\\b"),
+            '\u{c}' => self.out.push_str("\\f"),
+            ' '..='~' => self.out.push(character),
+            _ => {
+                for unit in character.encode_utf16(&mut [0; 2]) {
+                    self.out.push_str(&format!("\\u{unit:04x}"));
                 }
             }
         }
-        self.out.push('"');
     }
 
     /// Begins the line of an element.

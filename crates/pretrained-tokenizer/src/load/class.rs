@@ -66,7 +66,10 @@ impl Class {
                 };
             }
         }
-        let registered = registered.filter(|(.., has_config)| *has_config);
+        // The configuration of gpt-sw3 is GPT-2's, by which transformers goes from here on.
+        let of_config = if model_type == "gpt-sw3" { "gpt2" } else { model_type };
+        let registered =
+            REGISTERED.iter().find(|(name, _, has_config)| *has_config && *name == of_config);
         if has_remote_code
             && !incorrect
             && registered.is_none()

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value};
 use tokenizers::AddedToken;
 
-use super::document::AddedTokenEntry;
+use super::{document::AddedTokenEntry, python_json};
 use crate::{
     Error, SpecialTokens, TokenizerFiles,
     bundle::{ADDED_TOKENS, CONFIG, SPECIAL_TOKENS_MAP, TOKENIZER},
@@ -240,7 +240,7 @@ pub(crate) fn read_object(
     name: &str,
 ) -> Result<Option<Map<String, Value>>, Error> {
     let Some(bytes) = files.get(name) else { return Ok(None) };
-    match serde_json::from_slice(bytes) {
+    match python_json::parse(bytes) {
         Ok(Value::Object(object)) => Ok(Some(object)),
         Ok(_) => Err(Error::invalid(name, "not a JSON object")),
         Err(e) => Err(Error::invalid(name, e)),

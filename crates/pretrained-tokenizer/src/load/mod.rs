@@ -6,6 +6,7 @@ mod classes;
 mod document;
 mod init;
 mod model;
+pub(crate) mod python_json;
 mod rebuild;
 mod registered;
 mod sentencepiece;

@@ -60,6 +60,10 @@ impl<'a> Run<'a> {
                 }
             }
             Value::Markup(text) => {
+                if matches!(name, "format" | "format_map") {
+                    let formatted = strings::format(self, text, name, args, true)?;
+                    return Ok(Value::Markup(self.alloc_str(&formatted)?));
+                }
                 // Close enough for what no chat template does.
                 if let Some(result) = strings::call(self, text, name, args)? {
                     return Ok(match result {

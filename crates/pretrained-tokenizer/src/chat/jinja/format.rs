@@ -9,11 +9,12 @@ use super::{
     value::Value,
 };
 
-/// `template % value`.
+/// `template % value`. A template that is marked text `escapes` what it is filled with.
 pub(super) fn percent<'a>(
     run: &mut Run<'a>,
     template: &'a str,
     value: Value<'a>,
+    escapes: bool,
 ) -> Result<String> {
     run.spend_text(template.len())?;
     let mut values = match value.tuple() {
@@ -91,7 +92,7 @@ pub(super) fn percent<'a>(
         } else if flags.contains('0') && !matches!(kind, 's' | 'r' | 'a' | 'c') {
             (spec.align, spec.fill) = (Some('='), '0');
         }
-        conversion(run, value, kind, spec, &mut out)?;
+        conversion(run, value, kind, spec, escapes, &mut out)?;
     }
     if values.next().is_some() && !by_name {
         return failure("not all arguments converted during string formatting");
@@ -105,6 +106,7 @@ fn conversion<'a>(
     value: Value<'a>,
     kind: char,
     mut spec: Spec,
+    escapes: bool,
     out: &mut String,
 ) -> Result<()> {
     match kind {
@@ -117,6 +119,9 @@ fn conversion<'a>(
             }
             if kind == 'a' {
                 text = text::ascii(&text);
+            }
+            if escapes && !(kind == 's' && matches!(value, Value::Markup(_))) {
+                text = text::escaped(&text);
             }
             if let Some(precision) = spec.precision {
                 text = text.chars().take(precision).collect();
@@ -161,10 +166,15 @@ fn digits(text: &mut &str) -> Option<usize> {
     (len > 0).then(|| digits.parse().unwrap_or(usize::MAX))
 }
 
-/// `template.format(…)`.
-pub(super) fn braces<'a>(run: &mut Run<'a>, template: &'a str, args: &Args<'a>) -> Result<String> {
+/// `template.format(…)`. A template that is marked text `escapes` what it is filled with.
+pub(super) fn braces<'a>(
+    run: &mut Run<'a>,
+    template: &'a str,
+    args: &Args<'a>,
+    escapes: bool,
+) -> Result<String> {
     let mut out = String::new();
-    let mut fields = Fields { args, next: Some(0) };
+    let mut fields = Fields { args, next: Some(0), escapes };
     fields.write(run, template, &mut out, 0)?;
     Ok(out)
 }
@@ -173,6 +183,7 @@ struct Fields<'f, 'a> {
     args: &'f Args<'a>,
     /// The number of the next field without one; `None` once fields have numbers.
     next: Option<usize>,
+    escapes: bool,
 }
 
 impl<'a> Fields<'_, 'a> {
@@ -250,7 +261,19 @@ impl<'a> Fields<'_, 'a> {
             }
             Some(_) => return failure("unknown conversion specifier"),
         };
-        formatted(run, value, &spec, out)
+        if !self.escapes {
+            return formatted(run, value, &spec, out);
+        }
+        if matches!(value, Value::Markup(_)) && !spec.is_empty() {
+            return failure("marked text has no format");
+        }
+        let mut text = String::new();
+        formatted(run, value, &spec, &mut text)?;
+        match value {
+            Value::Markup(_) => out.push_str(&text),
+            _ => text::escape(&text, out),
+        }
+        Ok(())
     }
 
     /// What `0.name[key]` stands for.

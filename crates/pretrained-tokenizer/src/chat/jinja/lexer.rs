@@ -108,6 +108,10 @@ impl<'t> Lexer<'t> {
 
     fn comment(&mut self) -> Result<()> {
         let rest = self.rest();
+        if rest.is_empty() {
+            // Jinja looks for the end of a comment only where more text follows.
+            return Ok(());
+        }
         let Some(end) = rest.find("#}") else {
             return syntax(self.line, "missing end of comment tag");
         };
@@ -120,6 +124,9 @@ impl<'t> Lexer<'t> {
     /// Text until `{% endraw %}`.
     fn raw(&mut self) -> Result<()> {
         let rest = self.rest();
+        if rest.is_empty() {
+            return Ok(());
+        }
         let mut from = 0;
         while let Some(open) = rest[from..].find("{%") {
             let open = from + open;

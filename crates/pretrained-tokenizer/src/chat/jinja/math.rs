@@ -42,9 +42,7 @@ impl<'a> Run<'a> {
         if matches!(value, Value::Markup(_)) {
             return Ok(text);
         }
-        let mut out = String::new();
-        text::escape(text, &mut out);
-        self.alloc_str(&out)
+        self.alloc_str(&text::escaped(text))
     }
 
     pub(super) fn math(&mut self, op: Math, a: Value<'a>, b: Value<'a>) -> Result<Value<'a>> {
@@ -56,7 +54,7 @@ impl<'a> Run<'a> {
         if op == Math::Mod
             && let Some(template) = a.text()
         {
-            let text = format::percent(self, template, b)?;
+            let text = format::percent(self, template, b, matches!(a, Value::Markup(_)))?;
             let text = self.alloc_str(&text)?;
             return Ok(if matches!(a, Value::Markup(_)) {
                 Value::Markup(text)

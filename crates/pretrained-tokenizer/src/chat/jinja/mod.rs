@@ -12,6 +12,7 @@ mod attribute;
 mod budget;
 mod builtins;
 mod call;
+mod characters;
 mod compare;
 mod cursor;
 mod error;

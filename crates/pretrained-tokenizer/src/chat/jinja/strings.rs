@@ -5,7 +5,7 @@ use super::{
     attribute::byte,
     error::{Result, failure},
     format,
-    letters::{capitalize, is, swap_case, title},
+    letters::{capitalize, is, swap_case, title, translate},
     render::Run,
     text::{self, is_space},
     value::Value,
@@ -107,23 +107,15 @@ pub(super) fn call<'a>(
             let size = size.map_or(Ok(8), args::int)?;
             expand_tabs(run, text, size)?
         }
-        "format" => {
-            let formatted = format::braces(run, text, args)?;
+        "format" | "format_map" => {
+            let formatted = format(run, text, name, args, false)?;
             Value::Str(run.alloc_str(&formatted)?)
         }
-        "format_map" => {
-            let mapping = args.one()?;
-            if !mapping.is_dict() {
-                return failure("format_map() takes a mapping");
-            }
-            let named: Vec<(&'a str, Value<'a>)> = super::value::fields(mapping)
-                .filter_map(|(name, value)| Some((name.text()?, value)))
-                .collect();
-            let args = Args { values: &[], named: run.arena.alloc_slice_copy(&named) };
-            let formatted = format::braces(run, text, &args)?;
-            Value::Str(run.alloc_str(&formatted)?)
+        "translate" => {
+            let translated = translate(run, text, args.one()?)?;
+            Value::Str(run.alloc_str(&translated)?)
         }
-        "encode" | "translate" | "maketrans" => {
+        "encode" | "maketrans" => {
             return failure(format!("str.{name} is not supported in chat templates"));
         }
         _ => {
@@ -131,6 +123,28 @@ pub(super) fn call<'a>(
             Value::Bool(is(text, name))
         }
     }))
+}
+
+/// `text.format(…)` and `text.format_map(…)`.
+pub(super) fn format<'a>(
+    run: &mut Run<'a>,
+    text: &'a str,
+    name: &str,
+    args: &Args<'a>,
+    escapes: bool,
+) -> Result<String> {
+    if name == "format" {
+        return format::braces(run, text, args, escapes);
+    }
+    let mapping = args.one()?;
+    if !mapping.is_dict() {
+        return failure("format_map() takes a mapping");
+    }
+    let named: Vec<(&'a str, Value<'a>)> = super::value::fields(mapping)
+        .filter_map(|(name, value)| Some((name.text()?, value)))
+        .collect();
+    let args = Args { values: &[], named: run.arena.alloc_slice_copy(&named) };
+    format::braces(run, text, &args, escapes)
 }
 
 fn strip<'a>(

@@ -2,6 +2,8 @@
 
 use std::fmt::Write;
 
+use super::characters;
+
 /// `str.isspace`, which counts four separators that Unicode's White_Space does not.
 pub(in crate::chat) fn is_space(c: char) -> bool {
     match c {
@@ -95,15 +97,26 @@ pub(super) fn ascii(repr: &str) -> String {
     out
 }
 
-/// `str.isprintable`: neither control, format, private use, nor a space other than U+0020.
+/// Whether a character is one of those whose table of boundaries this is.
+pub(super) fn is_in(boundaries: &[u32], c: char) -> bool {
+    boundaries.partition_point(|&it| it <= u32::from(c)) % 2 == 1
+}
+
+/// `str.isprintable`: neither control, format, private use, unassigned, nor a space other than
+/// U+0020.
 pub(super) fn is_printable(c: char) -> bool {
-    !matches!(c,
-        '\0'..='\x1f' | '\x7f'..='\u{a0}' | '\u{ad}' | '\u{600}'..='\u{605}' | '\u{61c}'
-        | '\u{6dd}' | '\u{70f}' | '\u{890}'..='\u{891}' | '\u{8e2}' | '\u{1680}' | '\u{180e}'
-        | '\u{2000}'..='\u{200f}' | '\u{2028}'..='\u{202f}' | '\u{205f}'..='\u{206f}' | '\u{3000}'
-        | '\u{e000}'..='\u{f8ff}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{fffe}'..='\u{ffff}'
-        | '\u{110bd}' | '\u{110cd}' | '\u{13430}'..='\u{1343f}' | '\u{1bca0}'..='\u{1bca3}'
-        | '\u{1d173}'..='\u{1d17a}' | '\u{e0001}'..='\u{e007f}' | '\u{f0000}'..)
+    is_in(characters::PRINTABLE, c)
+}
+
+/// The value of a digit of one of the scripts that count by tens.
+pub(super) fn decimal(c: char) -> Option<u32> {
+    if c.is_ascii() {
+        return c.to_digit(10);
+    }
+    // Their zeros begin the runs, some of which follow each other without a gap.
+    let at = characters::DECIMALS.partition_point(|&it| it <= u32::from(c));
+    let zero = characters::DECIMALS.get(at.checked_sub(1)?)?;
+    (at % 2 == 1).then(|| (u32::from(c) - zero) % 10)
 }
 
 /// `repr(float)`: shortest, and always marked as a float.
@@ -129,6 +142,13 @@ pub(super) fn float(float: f64, out: &mut String) {
 }
 
 /// `markupsafe.escape(text)`.
+pub(super) fn escaped(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    escape(text, &mut out);
+    out
+}
+
+/// Appends `markupsafe.escape(text)`.
 pub(super) fn escape(text: &str, out: &mut String) {
     for c in text.chars() {
         match c {

@@ -38,6 +38,9 @@ pub(super) fn int<'a>(run: &mut Run<'a>, value: Value<'a>, args: &Args<'a>) -> R
     } else if let Some(number) = value.int() {
         return Ok(Value::Int(number));
     }
+    if matches!(value, Value::Float(float) if float.is_infinite()) {
+        return failure("cannot convert float infinity to integer");
+    }
     match as_float(value) {
         Some(float) if float.is_finite() && float.abs() < 1e38 => Ok(Value::Int(float as i128)),
         Some(float) if float.is_finite() => failure("the number is too large"),
@@ -69,7 +72,10 @@ fn parse_int(text: &str, base: u32) -> Option<Option<i128>> {
             after_digit = false;
             continue;
         }
-        let digit = c.to_digit(base)?;
+        let digit = match text::decimal(c) {
+            Some(digit) => Some(digit).filter(|&digit| digit < base),
+            None => c.to_digit(base),
+        }?;
         number = number
             .and_then(|it| it.checked_mul(base.into()))
             .and_then(|it| it.checked_add(digit.into()));
@@ -89,7 +95,10 @@ pub(super) fn float<'a>(run: &mut Run<'a>, value: Value<'a>, args: &Args<'a>) ->
 /// What `float()` makes of a value.
 pub(super) fn as_float(value: Value<'_>) -> Option<f64> {
     let Some(text) = value.text() else { return value.float() };
-    let text = text::trim(text);
+    let text: String = text::trim(text)
+        .chars()
+        .map(|c| text::decimal(c).and_then(|digit| char::from_digit(digit, 10)).unwrap_or(c))
+        .collect();
     let bytes = text.as_bytes();
     // An underscore stands between digits.
     for (at, _) in text.match_indices('_') {

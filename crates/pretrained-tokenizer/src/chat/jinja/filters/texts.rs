@@ -123,7 +123,8 @@ pub(super) fn format<'a>(
         }
         _ => return failure("can't handle positional and keyword arguments at the same time"),
     };
-    let text = formatting::percent(run, template, given)?;
+    let escapes = matches!(value, Value::Markup(_));
+    let text = formatting::percent(run, template, given, escapes)?;
     like(run, value, &text)
 }
 
