@@ -75,12 +75,14 @@ fn case_28_a_hundred_thousand_levels_are_an_error_and_no_stack_overflow() {
 
 #[test]
 fn case_28_damaged_configurations_are_an_error_or_harmless() {
-    let seconds = std::env::var("FUZZ_SECONDS").ok().and_then(|it| it.parse().ok()).unwrap_or(2);
-    let end = Instant::now() + Duration::from_secs(seconds);
+    let seconds = std::env::var("FUZZ_SECONDS").ok().and_then(|it| it.parse().ok());
+    let until = seconds.map(|seconds| Instant::now() + Duration::from_secs(seconds));
     let seeds = seeds();
     assert!(seeds.len() > 100, "{} golden files", seeds.len());
-    let mut random = Random(seconds);
-    while Instant::now() < end {
+    let mut random = Random(seconds.unwrap_or(2));
+    let mut rounds = 0;
+    while rounds < ROUNDS || until.is_some_and(|until| Instant::now() < until) {
+        rounds += 1;
         for _ in 0..100 {
             let mut bytes = seeds[random.below(seeds.len())].clone().into_bytes();
             for _ in 0..1 + random.below(4) {
@@ -111,6 +113,9 @@ fn case_28_damaged_configurations_are_an_error_or_harmless() {
         }
     }
 }
+
+/// Of a hundred configurations each: a count and not a time, so that every run is the same run.
+const ROUNDS: usize = 100;
 
 /// The inputs of all golden files.
 fn seeds() -> Vec<String> {

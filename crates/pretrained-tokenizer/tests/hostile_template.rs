@@ -1,5 +1,5 @@
-//! Chat templates from someone who means harm: each is an error, and takes no more than the budget
-//! of a rendering.
+//! Chat templates from someone who means harm, by number 29 of the list of hostile inputs: each is
+//! an error, and takes no more than the budget of a rendering.
 
 use std::time::{Duration, Instant};
 
@@ -7,7 +7,7 @@ use pretrained_tokenizer::{AutoTokenizer, ChatOptions, TokenizerFiles};
 use serde_json::{Value, json};
 
 #[test]
-fn nested_loops_run_out_of_budget() {
+fn case_29_nested_loops_run_out_of_budget() {
     let loops = "{% for i in range(99999) %}".repeat(6) + &"{% endfor %}".repeat(6);
     runs_out(&loops);
     runs_out("{% for i in range(99999) %}{% for j in range(99999) %}x{% endfor %}{% endfor %}");
@@ -15,7 +15,7 @@ fn nested_loops_run_out_of_budget() {
 }
 
 #[test]
-fn ten_gigabytes_of_text_are_not_made() {
+fn case_29_ten_gigabytes_of_text_are_not_made() {
     runs_out("{{ 'a' * 10000000000 }}");
     runs_out("{% set x = 'a' * 1000000 %}{{ (x ~ x ~ x) * 10000 }}");
     runs_out(
@@ -42,7 +42,7 @@ fn ten_gigabytes_of_text_are_not_made() {
 }
 
 #[test]
-fn small_steps_add_up() {
+fn case_29_small_steps_add_up() {
     // Each is cheap by itself, and is asked for again and again.
     let twice = |step: &str| {
         format!(
@@ -84,7 +84,7 @@ fn small_steps_add_up() {
 }
 
 #[test]
-fn deep_nesting_is_refused() {
+fn case_29_deep_nesting_is_refused() {
     refused(&format!("{{{{ {}1{} }}}}", "(".repeat(100_000), ")".repeat(100_000)));
     refused(&format!("{{{{ {}1{} }}}}", "[".repeat(100_000), "]".repeat(100_000)));
     refused(&"{% if true %}".repeat(100_000));
@@ -103,7 +103,7 @@ fn deep_nesting_is_refused() {
 }
 
 #[test]
-fn values_nested_without_end_are_refused() {
+fn case_29_values_nested_without_end_are_refused() {
     refused(
         "{% set ns = namespace(x=[]) %}{% for i in range(99999) %}{% set ns.x = [ns.x] %}{% endfor %}{{ ns.x }}",
     );
@@ -116,7 +116,7 @@ fn values_nested_without_end_are_refused() {
 }
 
 #[test]
-fn macros_that_call_themselves_are_refused() {
+fn case_29_macros_that_call_themselves_are_refused() {
     refused("{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}");
     refused("{% macro f(n) %}{{ f(n + 1) ~ f(n + 1) }}{% endmacro %}{{ f(0) }}");
     refused(
@@ -126,7 +126,7 @@ fn macros_that_call_themselves_are_refused() {
 }
 
 #[test]
-fn attributes_of_the_implementation_are_not_there() {
+fn case_29_attributes_of_the_implementation_are_not_there() {
     for probe in ["__class__", "__init__.__globals__", "__subclasses__()", "__dict__.keys()"] {
         for value in ["''", "messages", "messages[0]", "raise_exception", "namespace", "range"] {
             let template = format!("{{{{ {value}.{probe} }}}}");
@@ -140,7 +140,7 @@ fn attributes_of_the_implementation_are_not_there() {
 }
 
 #[test]
-fn no_file_is_reached() {
+fn case_29_no_file_is_reached() {
     refused("{% include '/etc/passwd' %}");
     refused("{% include 'chat' %}");
     refused("{% import '/etc/passwd' as x %}");
@@ -150,7 +150,7 @@ fn no_file_is_reached() {
 }
 
 #[test]
-fn errors_do_not_tell_what_was_said() {
+fn case_29_errors_do_not_tell_what_was_said() {
     for template in [
         "{{ messages.x.y }}",
         "{{ messages[0].content.nope() }}",
@@ -165,7 +165,7 @@ fn errors_do_not_tell_what_was_said() {
 }
 
 #[test]
-fn syntax_errors_name_the_line() {
+fn case_29_syntax_errors_name_the_line() {
     let error = render("{{ 1 }}\n{% nosuchtag %}").expect_err("a syntax error");
     assert!(error.contains("line 2"), "{error}");
 }
@@ -173,7 +173,7 @@ fn syntax_errors_name_the_line() {
 /// Templates put together of pieces of others, and damaged: whatever they are, they are rendered
 /// or refused. `FUZZ_SECONDS` goes on for as long as one likes.
 #[test]
-fn no_template_is_a_surprise() {
+fn case_29_no_template_is_a_surprise() {
     let mut random = Random(0x9e37_79b9_7f4a_7c15);
     let seconds = std::env::var("FUZZ_SECONDS").ok().and_then(|it| it.parse().ok());
     let until = seconds.map(|seconds| Instant::now() + Duration::from_secs(seconds));
