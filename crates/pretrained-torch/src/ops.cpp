@@ -2,6 +2,7 @@
 
 #include <ATen/autocast_mode.h>
 #include <ATen/core/Tensor.h>
+#include <ATen/core/grad_mode.h>
 #include <ATen/ops/_fused_adamw.h>
 
 #include <cstring>
@@ -49,5 +50,11 @@ void pretrained_autocast_begin(bool cuda) noexcept {
 void pretrained_autocast_end(bool cuda) noexcept {
   if (at::autocast::decrement_nesting() == 0) at::autocast::clear_cache();
   at::autocast::set_autocast_enabled(cuda ? at::kCUDA : at::kCPU, false);
+}
+
+// Whether an operator on the CPU does more, on this thread, than compute: remembers what gradients
+// need, or casts.
+bool pretrained_has_other_modes() noexcept {
+  return at::GradMode::is_enabled() || at::autocast::is_autocast_enabled(at::kCPU);
 }
 }

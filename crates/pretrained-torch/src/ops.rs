@@ -97,6 +97,14 @@ impl Drop for Autocast {
     }
 }
 
+/// Whether an operator on the CPU does more, on this thread, than compute: remembers what gradients
+/// need, or casts.
+#[allow(unsafe_code)]
+pub(crate) fn has_other_modes() -> bool {
+    // SAFETY: Reads this thread's modes.
+    unsafe { pretrained_has_other_modes() }
+}
+
 /// An `at::Tensor`.
 enum CTensor {}
 
@@ -119,4 +127,5 @@ unsafe extern "C" {
     ) -> bool;
     fn pretrained_autocast_begin(cuda: bool);
     fn pretrained_autocast_end(cuda: bool);
+    fn pretrained_has_other_modes() -> bool;
 }

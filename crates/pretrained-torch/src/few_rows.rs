@@ -1,0 +1,120 @@
+//! Products of a few rows on the CPU, which is what writing a token is made of.
+//!
+//! libtorch's matrix-vector product reads weights at a third to a half of what memory delivers;
+//! `pretrained-kernels` reads them once, on all cores. libtorch stays the reference, and what does
+//! everything else: gradients, autocast, many rows, other devices and types.
+
+use pretrained_kernels::{Element, MAX_ROWS, Matrix, bf16, multiply};
+use tch::{Device, Kind, Tensor};
+
+use crate::ops;
+
+/// `y = x Wᵀ + b` of `x` (.., C) and `weight` (F, C).
+pub(crate) fn linear(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Tensor {
+    let (kind, c) = (x.kind(), x.size().last().copied().unwrap_or(0));
+    let is_plain = |it: &Tensor| {
+        it.kind() == kind && it.device() == Device::Cpu && it.is_contiguous() && it.numel() > 0
+    };
+    let few = x.device() == Device::Cpu
+        && x.numel() <= MAX_ROWS * c as usize
+        && is_plain(weight)
+        && bias.is_none_or(is_plain)
+        && !ops::has_other_modes();
+    let product = match kind {
+        Kind::Float if few => product::<f32>(x, weight, bias),
+        Kind::BFloat16 if few => product::<bf16>(x, weight, bias),
+        _ => None,
+    };
+    product.unwrap_or_else(|| x.linear(weight, bias))
+}
+
+/// The product, of tensors on the CPU whose numbers are `T`s, one behind the other; none if sizes
+/// do not go together.
+fn product<T: Element>(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Option<Tensor> {
+    let (f, c) = weight.size2().ok()?;
+    let x = x.contiguous();
+    let mut size = x.size();
+    *size.last_mut()? = f;
+    let y = Tensor::zeros(size, (x.kind(), Device::Cpu));
+
+    let matrix = Matrix::new(numbers::<T>(weight)?, f as usize, c as usize).ok()?;
+    let bias = match bias {
+        Some(bias) => Some(numbers(bias)?),
+        None => None,
+    };
+    let threads = usize::try_from(tch::get_num_threads()).unwrap_or(1);
+    multiply(matrix, numbers(&x)?, bias, numbers_mut(&y)?, threads).ok()?;
+    Some(y)
+}
+
+/// The numbers of a tensor on the CPU that has them one behind the other, and whose kind is `T`.
+#[allow(unsafe_code)]
+fn numbers<T: Element>(tensor: &Tensor) -> Option<&[T]> {
+    let start: *const T = tensor.data_ptr().cast();
+    // A file may have been mapped to anywhere.
+    if start.is_null() || !start.is_aligned() {
+        return None;
+    }
+    // SAFETY: There are as many numbers, of this type, at an address that is theirs; they live as long as
+    // the tensor, and whoever writes a model's weights has the model to itself.
+    Some(unsafe { std::slice::from_raw_parts(start, tensor.numel()) })
+}
+
+/// The same of a tensor that nobody else has.
+#[allow(unsafe_code)]
+#[expect(clippy::mut_from_ref, reason = "tensors are handles, which are never borrowed mutably")]
+fn numbers_mut<T: Element>(tensor: &Tensor) -> Option<&mut [T]> {
+    let start: *mut T = tensor.data_ptr().cast();
+    if start.is_null() || !start.is_aligned() {
+        return None;
+    }
+    // SAFETY: As above; and the caller has just made it.
+    Some(unsafe { std::slice::from_raw_parts_mut(start, tensor.numel()) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CPU: Device = Device::Cpu;
+
+    #[test]
+    fn few_rows_are_multiplied_as_libtorch_multiplies_them() {
+        tch::manual_seed(7);
+        for (kind, tolerance) in [(Kind::Float, 1e-5), (Kind::BFloat16, 1e-2)] {
+            for rows in [1, 2, 7, 8, 9] {
+                let _guard = tch::no_grad_guard();
+                let x = Tensor::randn([rows, 1, 96], (kind, CPU));
+                let weight = Tensor::randn([40, 96], (kind, CPU)) / 10.0;
+                let bias = Tensor::randn([40], (kind, CPU));
+                for bias in [None, Some(&bias)] {
+                    let ours = linear(&x, &weight, bias);
+                    let theirs = x.linear(&weight, bias);
+                    assert_eq!((ours.size(), ours.kind()), (theirs.size(), kind));
+                    let off = (ours - &theirs).abs() / (theirs.abs() + 1.0);
+                    let off = f64::try_from(off.max()).expect("a number");
+                    assert!(off <= tolerance, "{kind:?}, {rows} rows: {off}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_the_kernels_do_not_know_goes_through_libtorch() {
+        tch::manual_seed(7);
+        let x = Tensor::randn([1, 16], (Kind::Float, CPU));
+        let weight = Tensor::randn([4, 16], (Kind::Float, CPU)).set_requires_grad(true);
+        assert!(linear(&x, &weight, None).requires_grad());
+
+        let _guard = tch::no_grad_guard();
+        ops::autocast(true, CPU, || {
+            assert_eq!(linear(&x, &weight, None).kind(), Kind::BFloat16);
+        });
+        let turned = Tensor::randn([16, 4], (Kind::Float, CPU)).tr();
+        assert_eq!(linear(&x, &turned, None), x.linear::<Tensor>(&turned, None));
+        let halves = linear(&x.to_kind(Kind::Half), &weight.to_kind(Kind::Half), None);
+        assert_eq!(halves.kind(), Kind::Half);
+        let none = linear(&x.narrow(0, 0, 0), &weight, None);
+        assert_eq!(none.size(), [0, 4]);
+    }
+}
