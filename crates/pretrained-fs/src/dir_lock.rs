@@ -32,9 +32,8 @@ impl DirLock {
             let file = crate::open(dir)?;
             match seam::try_lock(&file, dir, operation) {
                 // Otherwise the directory was exchanged while we waited, and this is the old one.
-                Ok(true) if staging::is_at(&file, dir)? => return Ok(DirLock { file }),
-                Ok(true) => continue,
-                Ok(false) => (),
+                Ok(true) if leads_to(dir, &file)? => return Ok(DirLock { file }),
+                Ok(_) => (),
                 Err(e) if seam::has_no_locks(&e) => return Ok(DirLock { file }),
                 Err(e) => return Err(Error::new("lock", dir, e)),
             }
@@ -49,6 +48,12 @@ impl DirLock {
     pub(crate) fn metadata(&self, dir: &Path) -> Result<Metadata, Error> {
         self.file.metadata().map_err(|e| Error::new("look at", dir, e))
     }
+}
+
+/// Whether `dir`, or where a link at it leads, is still the open `file`.
+fn leads_to(dir: &Path, file: &File) -> Result<bool, Error> {
+    let ours = file.metadata().map_err(|e| Error::new("look at", dir, e))?;
+    Ok(seam::metadata(dir)?.is_some_and(|it| staging::are_one(&it, &ours)))
 }
 
 /// Replacing takes renames and syncs of directories only, so this is for a disk that hangs.

@@ -38,7 +38,7 @@ pub struct Recovered {
 
 /// Finishes the replacement of a directory's files that a crashed writer had committed.
 ///
-/// Every opener of a model directory calls this first. It costs an `open`, a `flock` and an `lstat`
+/// Every opener of a model directory calls this first. It costs an `open`, a `flock` and three `stat`s
 /// when there is nothing to do. Nobody replaces the directory's files until the answer is dropped:
 /// keep it until the files are open, and no longer, for you cannot save there yourself either.
 pub fn recover(dir: &Path) -> Result<Recovered, Error> {

@@ -7,7 +7,7 @@
 
 use std::{
     ffi::{OsStr, OsString},
-    fs::File,
+    fs::{File, Metadata},
     io,
     os::unix::{
         ffi::{OsStrExt, OsStringExt},
@@ -123,7 +123,11 @@ pub(crate) fn advise_rename(error: Error) -> Error {
 pub(crate) fn is_at(file: &File, path: &Path) -> Result<bool, Error> {
     let ours = file.metadata().map_err(|e| Error::new("look at", path, e))?;
     let there = seam::stat(path)?;
-    Ok(there.is_some_and(|it| (it.dev(), it.ino()) == (ours.dev(), ours.ino())))
+    Ok(there.is_some_and(|it| are_one(&it, &ours)))
+}
+
+pub(crate) fn are_one(a: &Metadata, b: &Metadata) -> bool {
+    (a.dev(), a.ino()) == (b.dev(), b.ino())
 }
 
 /// Removes what crashed writers left behind in `dir`; what a live process still uses stays.
