@@ -1,9 +1,11 @@
-"""The competitors in Python: does its work once per line of standard input, answers with seconds."""
+"""The competitors in Python."""
 
 import os
-import resource
 import sys
-import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "harness"))
+
+from competitor import serve, timed  # noqa: E402
 
 
 def work(name, source, dest=None):
@@ -40,16 +42,8 @@ def main():
 
         torch.save(load_file(source), rest[0])
         return
-    run = work(name, source, *rest)
-    for _ in sys.stdin:
-        start = time.perf_counter()
-        made = run()
-        seconds = time.perf_counter() - start
-        del made
-        if rest:
-            os.remove(rest[0])
-        print(seconds, flush=True)
-    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, flush=True)
+    clear = (lambda: os.remove(rest[0])) if rest else (lambda: None)
+    serve(timed(work(name, source, *rest), clear))
 
 
 if __name__ == "__main__":

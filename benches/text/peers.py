@@ -1,4 +1,4 @@
-"""The competitors in Python: does its work once per line of standard input, answers with the seconds of each case.
+"""The competitors in Python.
 
     peers.py make ROW FILE      writes what the competitors of a row read
     peers.py WORK FILE          works
@@ -14,7 +14,9 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 # Two threads, as the tables say.
 os.environ.setdefault("RAYON_NUM_THREADS", "2")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
-sys.path.insert(0, os.path.join(ROOT, "tests", "python"))
+sys.path[:0] = [os.path.join(ROOT, "tests", "python"), os.path.join(ROOT, "benches", "harness")]
+
+from competitor import serve, timed  # noqa: E402
 
 
 def make_render(file):
@@ -143,17 +145,6 @@ def make_encode(directory):
         json.dump(texts, out)
 
 
-def timed(run):
-    def work():
-        start = time.perf_counter()
-        kept = run()
-        seconds = time.perf_counter() - start
-        del kept
-        return [seconds]
-
-    return work
-
-
 def encoding(directory):
     from transformers import AutoTokenizer
 
@@ -194,9 +185,7 @@ def main():
     if name == "make":
         MAKE[rest[0]](*rest[1:])
         return
-    run = WORK[name](*rest)
-    for _ in sys.stdin:
-        print(*run(), flush=True)
+    serve(WORK[name](*rest))
 
 
 if __name__ == "__main__":

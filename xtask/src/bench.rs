@@ -1,7 +1,8 @@
 //! `cargo xtask bench <topic>`: our speed and memory beside our peers'.
 //!
 //! Each topic is a package `benches/<topic>` outside the workspace, so that no peer's crate is ever in our build. It gets
-//! the Python environment's interpreter as `PRETRAINED_PYTHON`.
+//! the Python environment's interpreter as `PRETRAINED_PYTHON`. What they share is a library beside them,
+//! `benches/harness`.
 
 use std::fs;
 
@@ -43,7 +44,7 @@ fn topics() -> Result<Vec<String>> {
     let entries = fs::read_dir(&dir).with_context(|| format!("read {}", dir.display()))?;
     let mut topics: Vec<String> = entries
         .filter_map(Result::ok)
-        .filter(|entry| entry.path().join("Cargo.toml").is_file())
+        .filter(|entry| entry.path().join("src/main.rs").is_file())
         .map(|entry| entry.file_name().to_string_lossy().into_owned())
         .collect();
     topics.sort();

@@ -3,11 +3,10 @@
 //! `cargo xtask bench kernels`. The limit and the products take turns over the same weights, which are much more than
 //! the caches hold, so that a slow moment of the machine is everybody's. Ratios are the medians of each turn's.
 
-mod read;
-
 use std::{hint::black_box, thread, time::Instant};
 
 use anyhow::{Context, Result};
+use bench_harness::read;
 use pretrained_kernels::{Element, Matrix, bf16, multiply};
 
 /// What a network of half a billion parameters multiplies with, (out, in): the shapes of Qwen2-0.5B.
@@ -38,7 +37,7 @@ fn table<T: Element>(dtype: &str, threads: usize) -> Result<()> {
                 let used = &weights[..n * size];
                 let bytes = size_of_val(used) as f64;
                 let start = Instant::now();
-                read::read(black_box(used), threads);
+                read(black_box(used), threads);
                 let limit = bytes / start.elapsed().as_secs_f64();
                 let start = Instant::now();
                 for weights in used.chunks_exact(size) {

@@ -10,12 +10,11 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail, ensure};
+use bench_harness::Work;
 use burn_pack::{Bytes, DType};
 use pretrained_artifact::ConvertOptions;
 use pretrained_fs::{NewFile, StagedDir};
 use pretrained_safetensors::{Dtype, Layout, Metadata, TensorFile, TensorInfo, TensorSpec};
-
-type Work = Box<dyn FnMut() -> Result<f64>>;
 
 pub fn find(name: &str, paths: &[PathBuf]) -> Result<Work> {
     let path = paths.first().context("a path")?.clone();
@@ -181,10 +180,10 @@ fn clear(dest: &PathBuf) -> Result<()> {
 }
 
 /// Only the making is timed: what was made is dropped afterwards.
-fn timed<T>(work: impl FnOnce() -> Result<T>) -> Result<f64> {
+fn timed<T>(work: impl FnOnce() -> Result<T>) -> Result<Vec<f64>> {
     let start = Instant::now();
     let made = work()?;
     let seconds = start.elapsed().as_secs_f64();
     drop(std::hint::black_box(made));
-    Ok(seconds)
+    Ok(vec![seconds])
 }

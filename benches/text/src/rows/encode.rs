@@ -3,13 +3,12 @@
 use std::{fs, path::PathBuf, time::Instant};
 
 use anyhow::{Context, Result};
+use bench_harness::{Place, Work, print};
 use pretrained_tokenizer::{AutoTokenizer, EncodeOptions, OffsetUnit};
 
-use super::Place;
-use crate::{report, worker::Work};
-
 pub fn row(place: &Place) -> Result<()> {
-    let dir = place.make("encode", "encode")?;
+    let dir = place.path("encode");
+    place.make(&["encode", &dir])?;
     let results = place.race(&[
         ("encode_batch", "ours", &["encode", &dir]),
         ("encode_with, no offsets", "ours", &["encode-with", &dir]),
@@ -18,7 +17,7 @@ pub fn row(place: &Place) -> Result<()> {
         ("transformers tokenizer(texts)", "python", &["encode-transformers", &dir]),
     ])?;
     let bytes = fs::metadata(PathBuf::from(&dir).join("texts.json"))?.len();
-    report::print(&format!("encode {:.1} MB of text, batch", bytes as f64 / 1e6), &results);
+    print(&format!("encode {:.1} MB of text, batch", bytes as f64 / 1e6), Some(bytes), &results);
     Ok(())
 }
 

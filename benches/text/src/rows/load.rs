@@ -3,18 +3,17 @@
 use std::{path::PathBuf, time::Instant};
 
 use anyhow::{Context, Result};
+use bench_harness::{Place, Work, print};
 use pretrained_tokenizer::AutoTokenizer;
 
-use super::Place;
-use crate::{report, worker::Work};
-
 pub fn row(place: &Place) -> Result<()> {
-    let dir = place.make("load", "load")?;
+    let dir = place.path("load");
+    place.make(&["load", &dir])?;
     let results = place.race(&[
         ("AutoTokenizer::from_pretrained", "ours", &["load", &dir]),
         ("AutoTokenizer.from_pretrained", "python", &["load", &dir]),
     ])?;
-    report::print("load a vocabulary of 128 thousand", &results);
+    print("load a vocabulary of 128 thousand", None, &results);
     Ok(())
 }
 

@@ -3,17 +3,13 @@
 use std::{fs, path::PathBuf, time::Instant};
 
 use anyhow::{Context, Result};
+use bench_harness::{Measured, Place, Work, median};
 use pretrained_tokenizer::{AutoTokenizer, ChatOptions};
 use serde_json::Value;
 
-use super::Place;
-use crate::{
-    report::{Measured, median},
-    worker::Work,
-};
-
 pub fn row(place: &Place) -> Result<()> {
-    let cases = place.make("render", "render.json")?;
+    let cases = place.path("render.json");
+    place.make(&["render", &cases])?;
     let results = place.race(&[
         ("apply_chat_template", "ours", &["render", &cases]),
         ("Python jinja2, compiled template", "python", &["render", &cases]),
