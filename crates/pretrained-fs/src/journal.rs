@@ -150,8 +150,10 @@ impl Plan {
     }
 
     fn read(path: &Path) -> Result<Plan, Error> {
-        let invalid =
-            |why: &str| Error::new("read", path, io::Error::new(io::ErrorKind::InvalidData, why));
+        let invalid = |why: &str| {
+            let source = io::Error::new(io::ErrorKind::InvalidData, why);
+            Error::new("read", path, source).with_advice("it is not ours; remove its directory")
+        };
         if !seam::stat(path)?.is_some_and(|it| it.is_file()) {
             return Err(invalid("not a regular file"));
         }

@@ -94,12 +94,14 @@ fn turn_over(dir: &Path, staging: Staging, names: &[&String]) -> Result<(), Erro
 pub(crate) fn settle(dir: &Path) -> Result<(), Error> {
     let set = dir.join(SET);
     let Some(target) = link_at(&set)? else { return Ok(()) };
-    if ![OLD, NEW].iter().any(|it| target == Path::new(it)) {
+    let from = dir.join(&target);
+    let is_ours = [OLD, NEW].iter().any(|it| target == Path::new(it));
+    // A link in its place would lead further; nothing is there if a power loss took it.
+    if !is_ours || seam::stat(&from)?.is_some_and(|it| !it.is_dir()) {
         // Whoever made this directory must not make us reach out of it.
         let source = io::Error::new(io::ErrorKind::InvalidData, "the link leads elsewhere");
         return Err(Error::new("follow", &set, source).with_advice("it is not ours; remove it"));
     }
-    let from = dir.join(target);
     for name in seam::list(dir)? {
         let place = dir.join(&name);
         if staging::is_reserved(&name) || link_at(&place)? != Some(Path::new(SET).join(&name)) {

@@ -239,6 +239,22 @@ fn a_crafted_journal_reaches_nothing_outside() {
 }
 
 #[test]
+fn case_16_a_set_whose_directory_is_a_link_out_is_refused() {
+    for name in [".pretrained-old", ".pretrained-new"] {
+        let dir = scratch();
+        lay_out(dir.path(), &[("victim/key", "secret"), ("model/config.json", "x")]);
+        let model = dir.path().join("model");
+        symlink(name, model.join(".pretrained-set")).expect("link");
+        symlink("../victim", model.join(name)).expect("link");
+        symlink(".pretrained-set/key", model.join("key")).expect("link");
+        let error = recover(&model).expect_err("a link to elsewhere");
+        assert!(error.to_string().ends_with("(it is not ours; remove it)"), "{error}");
+        assert_eq!(fs::read(dir.path().join("victim/key")).expect("still there"), b"secret");
+        assert!(model.join("key").is_symlink());
+    }
+}
+
+#[test]
 fn foreign_files_changed_by_others_during_an_exchange() {
     use crate::faults::{Answer, Op, watch};
     let dir = scratch();
