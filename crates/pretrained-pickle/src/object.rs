@@ -117,37 +117,44 @@ impl Heap {
         let left = self.values_left.checked_sub(1);
         self.values_left = left.ok_or(FormatError::Budget("number of values"))?;
         self.take(size_of::<Value>())?;
-        Ok(match self.objects[id].clone() {
+        // Containers are gone through where they are: one that holds itself comes by many times, and a
+        // copy each time would be a bomb.
+        Ok(match &self.objects[id] {
             Object::None => Value::None,
-            Object::Bool(it) => Value::Bool(it),
-            Object::Int(it) => Value::Int(it),
-            Object::Float(it) => Value::Float(it),
+            Object::Bool(it) => Value::Bool(*it),
+            Object::Int(it) => Value::Int(*it),
+            Object::Float(it) => Value::Float(*it),
             Object::Long(it) => {
+                let it = it.clone();
                 self.charge(it.len())?;
                 Value::Long(it)
             }
             Object::Str(it) => {
+                let it = it.clone();
                 self.charge(it.len())?;
                 Value::Str(it)
             }
             Object::Bytes(it) => {
+                let it = it.clone();
                 self.charge(it.len())?;
                 Value::Bytes(it)
             }
-            Object::List(it) => Value::List(self.values(&it, depth)?),
-            Object::Tuple(it) => Value::Tuple(self.values(&it, depth)?),
-            Object::Set(it) => Value::Set(self.values(&it, depth)?),
-            Object::Dict(it) => self.dict(&it, depth)?,
+            Object::List(_) => Value::List(self.values(id, depth)?),
+            Object::Tuple(_) => Value::Tuple(self.values(id, depth)?),
+            Object::Set(_) => Value::Set(self.values(id, depth)?),
+            Object::Dict(_) => self.dict(id, depth)?,
             Object::Tensor(_) if self.in_key => {
                 return Err(FormatError::Instruction { at: 0, problem: "a tensor is a key" });
             }
             Object::Tensor(it) => {
+                let it = it.clone();
                 self.take(it.shape.len() * 16)?;
                 self.reached.insert(id);
                 Value::Tensor(*it)
             }
-            Object::Global(Global::TorchDtype(name, _)) => Value::Dtype(name.to_owned()),
+            Object::Global(Global::TorchDtype(name, _)) => Value::Dtype((*name).to_owned()),
             Object::Array(Some(it)) => {
+                let it = it.clone();
                 self.charge(it.data.len())?;
                 Value::Array(*it)
             }
@@ -160,14 +167,23 @@ impl Heap {
         })
     }
 
-    fn values(&mut self, ids: &[Id], depth: usize) -> Result<Vec<Value>, FormatError> {
-        ids.iter().map(|&it| self.value(it, depth + 1)).collect()
+    /// What is in a list, tuple or set.
+    fn values(&mut self, id: Id, depth: usize) -> Result<Vec<Value>, FormatError> {
+        let mut values = Vec::new();
+        while let Object::List(ids) | Object::Tuple(ids) | Object::Set(ids) = &self.objects[id]
+            && let Some(&next) = ids.get(values.len())
+        {
+            values.push(self.value(next, depth + 1)?);
+        }
+        Ok(values)
     }
 
-    fn dict(&mut self, entries: &[(Id, Id)], depth: usize) -> Result<Value, FormatError> {
+    fn dict(&mut self, id: Id, depth: usize) -> Result<Value, FormatError> {
         let mut seen = HashSet::new();
         let mut dict = Vec::new();
-        for &(key, value) in entries {
+        while let Object::Dict(entries) = &self.objects[id]
+            && let Some(&(key, value)) = entries.get(dict.len())
+        {
             let was_in_key = mem::replace(&mut self.in_key, true);
             let key = self.value(key, depth + 1)?;
             self.in_key = was_in_key;
@@ -176,6 +192,11 @@ impl Heap {
                 Value::Int(it) => Key::Int(it),
                 other => Key::Other(format!("{other:?}")),
             };
+            let text = match &key {
+                Key::Str(it) | Key::Other(it) => it.len(),
+                Key::Int(_) => 0,
+            };
+            self.take(size_of::<Key>() + text)?;
             // Python would keep the last one, and hide the others from the reader.
             if !seen.insert(key.clone()) {
                 return Err(FormatError::DuplicateKey(match key {

@@ -196,6 +196,24 @@ fn case_22_depth_and_cycles() {
 }
 
 #[test]
+fn case_22_a_long_list_that_holds_itself_takes_no_room_each_time() {
+    // Itself, and a million times nothing; a copy for each of a hundred levels is 800 MB.
+    let half = [b"(".as_slice(), &b"N".repeat(1 << 19), b"e"].concat();
+    let list = [b"]q\x00(h\x00e".as_slice(), &half, &half, b"."].concat();
+    let before = peak_memory();
+    check(&[&list], FormatError::Budget("depth of nesting"));
+    // Other tests run at the same time.
+    assert!(peak_memory() - before < 400 << 20, "{} MiB", (peak_memory() - before) >> 20);
+}
+
+/// What this process has had at most, in bytes.
+fn peak_memory() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").expect("Linux");
+    let line = status.lines().find_map(|it| it.strip_prefix("VmHWM:")).expect("a peak");
+    line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number") * 1024
+}
+
+#[test]
 fn case_23_arguments_of_the_wrong_number_or_kind() {
     let rebuild = b"ctorch._utils\n_rebuild_tensor_v2\n";
     let other = "a function is called with other arguments than it takes";
