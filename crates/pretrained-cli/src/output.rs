@@ -128,7 +128,7 @@ impl<const N: usize> Table<N> {
 
     /// Adds a row below the others.
     pub(crate) fn row(&mut self, cells: [String; N]) {
-        self.rows.push(cells.map(|it| one_line(&it)));
+        self.rows.push(cells.map(|it| shortened(&one_line(&it), MOST_WIDTH).into_owned()));
     }
 }
 
@@ -173,6 +173,8 @@ fn shortened(text: &str, width: usize) -> Cow<'_, str> {
 const GAP: usize = 2;
 /// What a column of names has even where there is no room.
 const LEAST_WIDTH: usize = 16;
+/// What no cell is longer than, so that one name of a megabyte does not make every line as long.
+const MOST_WIDTH: usize = 512;
 
 /// Writing to standard output failed.
 #[derive(Debug)]
@@ -193,6 +195,15 @@ impl std::error::Error for OutputError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_cell_of_a_megabyte_does_not_make_every_line_as_long() {
+        let mut table = Table::new([Align::Left, Align::Right]);
+        table.row(["x".repeat(1 << 20), "[1, 2]".to_owned()]);
+        table.row(["short".to_owned(), "1, ".repeat(100_000)]);
+        let text = table.to_string();
+        assert!(text.len() < 4 * MOST_WIDTH && text.contains("xx…xx"), "{} bytes", text.len());
+    }
 
     #[test]
     fn bytes_have_three_digits() {
