@@ -5,13 +5,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use pretrained_fs::Reader;
+use pretrained_fs::{REPOSITORY_PREFIX, Reader, SNAPSHOTS};
 use pretrained_safetensors::is_plain_name;
 
-use crate::{
-    Error, Missing,
-    dir::{REPOSITORY_PREFIX, SNAPSHOTS, io_error},
-};
+use crate::{Error, Missing, dir::io_error};
 
 /// The directory that a user means by a path or by a name on the hub.
 ///

@@ -9,6 +9,8 @@ use crate::{CONFIG, MODEL};
 pub enum Error {
     #[error(transparent)]
     Io(#[from] pretrained_fs::Error),
+    #[error(transparent)]
+    Foreign(#[from] pretrained_fs::ForeignError),
     #[error("{}: {missing}", path.display())]
     Missing { path: PathBuf, missing: Missing },
     #[error("{}: {reason}", path.display())]
@@ -64,16 +66,12 @@ pub enum Missing {
     },
 }
 
-/// Why a file is not touched.
+/// Why we do not do it, beyond what [`pretrained_fs::Refusal`] says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 #[allow(missing_docs)]
 pub enum Refusal {
-    NotADirectory,
     NotAPlainName,
-    NotARegularFile,
-    LinkOut { target: PathBuf },
-    TooLarge { limit: u64 },
     SourceIsDestination,
     NotNamedSafetensors,
 }
@@ -128,20 +126,8 @@ impl fmt::Display for Missing {
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Refusal::NotADirectory => f.write_str("this is a file, and a directory is needed"),
             Refusal::NotAPlainName => {
                 f.write_str("refused: a file of a model must be named by a plain file name")
-            }
-            Refusal::NotARegularFile => {
-                f.write_str("refused: this is a directory, a pipe or a device, not a file")
-            }
-            Refusal::LinkOut { target } => write!(
-                f,
-                "refused: this link leaves the model directory, to {}; put the file itself there",
-                target.display()
-            ),
-            Refusal::TooLarge { limit } => {
-                write!(f, "refused: this file is over the limit of {limit} bytes for its kind")
             }
             Refusal::SourceIsDestination => {
                 f.write_str("refused: this is the source as well; name another destination")

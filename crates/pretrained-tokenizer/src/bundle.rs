@@ -3,12 +3,12 @@
 use std::{
     collections::BTreeMap,
     fs::{self, File},
-    io::{self, Read, Write},
+    io::{self, Write},
     path::Path,
     sync::Arc,
 };
 
-use pretrained_fs::{StagedDir, StagedFile, StagedSet};
+use pretrained_fs::{ForeignDir, ForeignError, StagedDir, StagedFile, StagedSet};
 use serde_json::{Map, Value};
 
 use crate::{Error, load::python_json};
@@ -29,19 +29,21 @@ impl TokenizerFiles {
         NAMES.contains(&name) || template_name(name).is_some()
     }
 
-    /// Reads the tokenizer files of a model directory. A directory without any gives none.
+    /// Reads the tokenizer files of a model directory. A directory without any gives none, and one
+    /// that is not there too.
     pub fn read(dir: &Path) -> Result<TokenizerFiles, Error> {
         let mut files = BTreeMap::new();
+        let Some(dir) = open_dir(dir)? else { return Ok(TokenizerFiles { files }) };
+        let mut read = |name: &str| {
+            let bytes = dir.read(name, max_len(name))?;
+            files.extend(bytes.map(|it| (name.to_owned(), it.into())));
+            Ok::<_, Error>(())
+        };
         for name in NAMES {
-            if let Some(bytes) = read_file(&dir.join(name), max_len(name))? {
-                files.insert((*name).to_owned(), bytes);
-            }
+            read(name)?;
         }
-        for name in list_templates(&dir.join(TEMPLATES))? {
-            let name = format!("{TEMPLATES}/{name}");
-            if let Some(bytes) = read_file(&dir.join(&name), max_len(&name))? {
-                files.insert(name, bytes);
-            }
+        for name in list_templates(&dir)? {
+            read(&name)?;
         }
         Ok(TokenizerFiles { files })
     }
@@ -93,6 +95,8 @@ impl TokenizerFiles {
             self.write(staged.path())?;
             return Ok(staged.publish()?);
         }
+        let mut stale = list_templates(&ForeignDir::new(dir)?)?;
+        stale.retain(|it| !self.files.contains_key(it));
         let staged = StagedSet::create(dir, TokenizerFiles::belongs)?;
         for (name, bytes) in &self.files {
             if template_name(name).is_some() {
@@ -105,11 +109,8 @@ impl TokenizerFiles {
                 write_file(&staged.path().join(name), bytes)?;
             }
         }
-        for name in list_templates(&dir.join(TEMPLATES))? {
-            let name = format!("{TEMPLATES}/{name}");
-            if !self.files.contains_key(&name) {
-                pretrained_fs::remove_file(&dir.join(name))?;
-            }
+        for name in stale {
+            pretrained_fs::remove_file(&dir.join(name))?;
         }
         Ok(staged.publish()?)
     }
@@ -145,25 +146,21 @@ pub(crate) fn template_name(file: &str) -> Option<&str> {
     plain.then_some(name)
 }
 
-fn list_templates(dir: &Path) -> Result<Vec<String>, Error> {
-    let entries = match fs::read_dir(dir) {
-        Ok(entries) => entries,
-        Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
-            return Ok(Vec::new());
-        }
-        Err(e) => return Err(pretrained_fs::Error::new("list", dir, e).into()),
-    };
-    let mut names = Vec::new();
-    for entry in entries {
-        let entry = entry.map_err(|e| pretrained_fs::Error::new("list", dir, e))?;
-        let Ok(name) = entry.file_name().into_string() else { continue };
-        if template_name(&format!("{TEMPLATES}/{name}")).is_none() {
-            continue;
-        }
-        names.push(name);
-        if names.len() > MAX_TEMPLATES {
-            return Err(Error::invalid(dir, format!("more than {MAX_TEMPLATES} chat templates")));
-        }
+fn open_dir(dir: &Path) -> Result<Option<ForeignDir>, Error> {
+    match ForeignDir::new(dir) {
+        Ok(dir) => Ok(Some(dir)),
+        Err(ForeignError::Io(e)) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(e) => Err(e.into()),
+    }
+}
+
+/// The named templates of a directory, as `additional_chat_templates/NAME.jinja`.
+fn list_templates(dir: &ForeignDir) -> Result<Vec<String>, Error> {
+    let names = dir.names_in(TEMPLATES)?.into_iter().map(|it| format!("{TEMPLATES}/{it}"));
+    let names: Vec<String> = names.filter(|it| template_name(it).is_some()).collect();
+    if names.len() > MAX_TEMPLATES {
+        let reason = format!("more than {MAX_TEMPLATES} chat templates");
+        return Err(Error::invalid(dir.path().join(TEMPLATES), reason));
     }
     Ok(names)
 }
@@ -171,7 +168,10 @@ fn list_templates(dir: &Path) -> Result<Vec<String>, Error> {
 /// The model's config.json, which names the family; empty if there is none that can be read as one,
 /// since a tokenizer needs no model.
 pub(crate) fn read_model_config(dir: &Path) -> Result<Map<String, Value>, Error> {
-    let bytes = read_file(&dir.join(MODEL_CONFIG), MAX_TEMPLATE_LEN)?.unwrap_or_default();
+    let bytes = match open_dir(dir)? {
+        Some(dir) => dir.read(MODEL_CONFIG, MAX_TEMPLATE_LEN)?.unwrap_or_default(),
+        None => Vec::new(),
+    };
     Ok(match python_json::parse(&bytes) {
         Ok(Value::Object(config)) => config,
         _ => Map::new(),
@@ -185,32 +185,6 @@ fn create_dir(dir: &Path) -> Result<(), Error> {
 fn write_file(path: &Path, bytes: &[u8]) -> Result<(), Error> {
     let written = File::create(path).and_then(|mut file| file.write_all(bytes));
     Ok(written.map_err(|e| pretrained_fs::Error::new("write", path, e))?)
-}
-
-/// Reads a regular file of at most `max_len` bytes; `None` if there is none.
-fn read_file(path: &Path, max_len: u64) -> Result<Option<Arc<[u8]>>, Error> {
-    // Asked before opening because opening a pipe would wait for its other end.
-    let metadata = match fs::metadata(path) {
-        Ok(metadata) => metadata,
-        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(e) => return Err(pretrained_fs::Error::new("open", path, e).into()),
-    };
-    if !metadata.is_file() {
-        return Err(Error::invalid(path, "not a regular file"));
-    }
-    if metadata.len() > max_len {
-        return Err(too_large(path, max_len));
-    }
-    let file = File::open(path).map_err(|e| pretrained_fs::Error::new("open", path, e))?;
-    let mut bytes = Vec::new();
-    // The file may have grown since it was asked for its size.
-    file.take(max_len.saturating_add(1))
-        .read_to_end(&mut bytes)
-        .map_err(|e| pretrained_fs::Error::new("read", path, e))?;
-    if bytes.len() as u64 > max_len {
-        return Err(too_large(path, max_len));
-    }
-    Ok(Some(bytes.into()))
 }
 
 fn too_large(path: &Path, max_len: u64) -> Error {

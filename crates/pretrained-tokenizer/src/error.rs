@@ -8,6 +8,10 @@ pub enum Error {
     #[error(transparent)]
     File(#[from] pretrained_fs::Error),
 
+    /// A file that comes from someone else is not one to be opened.
+    #[error(transparent)]
+    Foreign(#[from] pretrained_fs::ForeignError),
+
     /// The directory holds no file that a tokenizer could be made of.
     #[error(
         "{} holds no tokenizer: expected tokenizer.json, or vocab.json with merges.txt, \

@@ -3,6 +3,7 @@
 
 use std::{
     fs::{self, File},
+    os::unix::fs::symlink,
     path::Path,
     time::{Duration, Instant},
 };
@@ -265,7 +266,29 @@ fn case_27_what_is_no_file_is_not_waited_for() {
     let dir = tempfile::tempdir().expect("a directory");
     fs::create_dir(dir.path().join("tokenizer.json")).expect("created");
     let error = AutoTokenizer::from_pretrained(dir.path()).expect_err("no file").to_string();
-    assert!(error.ends_with("tokenizer.json: not a regular file"), "{error}");
+    assert!(error.ends_with("a pipe or a device, not a file"), "{error}");
+}
+
+#[test]
+fn case_27_what_is_elsewhere_is_not_opened() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let (model, secret) = (dir.path().join("model"), dir.path().join("secret"));
+    fs::create_dir(&model).expect("created");
+    fs::write(&secret, "secret").expect("written");
+    symlink("../secret", model.join("merges.txt")).expect("linked");
+    let error = AutoTokenizer::from_pretrained(&model).expect_err("a link out").to_string();
+    assert!(error.contains("merges.txt: refused: this link leaves the model directory"), "{error}");
+
+    // A directory of templates that is another one's is neither read nor changed.
+    fs::remove_file(model.join("merges.txt")).expect("removed");
+    fs::create_dir(dir.path().join("others")).expect("created");
+    fs::write(dir.path().join("others/x.jinja"), "theirs").expect("written");
+    symlink("../others", model.join("additional_chat_templates")).expect("linked");
+    let files = TokenizerFiles::from_parts([("additional_chat_templates/y.jinja", *b"ours")]);
+    let error = files.expect("files").save(&model).expect_err("a link out").to_string();
+    assert!(error.contains("refused: this link leaves the model directory"), "{error}");
+    let names: Vec<_> = fs::read_dir(dir.path().join("others")).expect("there").collect();
+    assert_eq!(names.len(), 1);
 }
 
 fn refused(model: Value, expected: &str) {

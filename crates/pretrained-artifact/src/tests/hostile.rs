@@ -32,7 +32,7 @@ fn warnings(dir: &Path) -> Vec<String> {
 }
 
 #[test]
-fn d3_16_shard_names_that_are_paths() {
+fn case_16_shard_names_that_are_paths() {
     for (shard, shown) in [
         ("../model.safetensors", r#""../model.safetensors""#),
         ("/etc/passwd", r#""/etc/passwd""#),
@@ -50,7 +50,7 @@ fn d3_16_shard_names_that_are_paths() {
 }
 
 #[test]
-fn d3_16_shard_is_a_link_out_of_the_directory() {
+fn case_16_shard_is_a_link_out_of_the_directory() {
     let (temp, outside) = (temp(), temp());
     let target = outside.path().canonicalize().expect("real path").join("secret.safetensors");
     write_weights(&target, &[("b", &[2, 2])]);
@@ -65,7 +65,7 @@ fn d3_16_shard_is_a_link_out_of_the_directory() {
 }
 
 #[test]
-fn d3_16_link_within_the_directory_is_fine() {
+fn case_16_link_within_the_directory_is_fine() {
     let temp = temp();
     indexed_in(temp.path(), "b.safetensors");
     fs::copy(temp.path().join(SHARDS[1]), temp.path().join("real")).expect("copy");
@@ -74,7 +74,7 @@ fn d3_16_link_within_the_directory_is_fine() {
 }
 
 #[test]
-fn d3_16_shard_is_a_fifo_a_device_or_a_directory() {
+fn case_16_shard_is_a_fifo_a_device_or_a_directory() {
     let refused = "refused: this is a directory, a pipe or a device, not a file";
     let temp = temp();
     indexed_in(temp.path(), "fifo");
@@ -95,7 +95,7 @@ fn d3_16_shard_is_a_fifo_a_device_or_a_directory() {
 }
 
 #[test]
-fn d3_16_config_and_index_are_held_to_the_same() {
+fn case_16_config_and_index_are_held_to_the_same() {
     let temp = temp();
     write_sharded(temp.path());
     fs::rename(temp.path().join("config.json"), temp.path().join("real.json")).expect("rename");
@@ -106,7 +106,28 @@ fn d3_16_config_and_index_are_held_to_the_same() {
 }
 
 #[test]
-fn d3_17_shard_is_missing() {
+fn case_16_tokenizer_files_are_held_to_the_same() {
+    for name in ["tokenizer.json", "additional_chat_templates/tool_use.jinja"] {
+        let (temp, outside) = (temp(), temp());
+        write_weights(&temp.path().join("model.safetensors"), &[("b", &[2, 2])]);
+        fs::write(temp.path().join("config.json"), "{}").expect("config");
+        let secret = outside.path().canonicalize().expect("real path").join("secret");
+        fs::write(&secret, "secret").expect("secret");
+        let link = temp.path().join(name);
+        fs::create_dir_all(link.parent().expect("a parent")).expect("mkdir");
+        symlink(&secret, &link).expect("link");
+        let dest = outside.path().join("converted");
+        let options = crate::ConvertOptions::default();
+        let error =
+            crate::convert(temp.path(), &dest, &options, |_, _| {}).expect_err("a link out");
+        let expected = format!("{}: refused: this link leaves the model directory", link.display());
+        assert!(error.to_string().starts_with(&expected), "{error}");
+        assert!(!dest.exists());
+    }
+}
+
+#[test]
+fn case_17_shard_is_missing() {
     let temp = temp();
     write_sharded(temp.path());
     fs::remove_file(temp.path().join(SHARDS[1])).expect("remove");
@@ -118,7 +139,7 @@ fn d3_17_shard_is_missing() {
 }
 
 #[test]
-fn d3_17_extra_shard_is_reported() {
+fn case_17_extra_shard_is_reported() {
     let temp = temp();
     write_sharded(temp.path());
     write_weights(&temp.path().join("model-00003-of-00003.safetensors"), &[("c", &[1])]);
@@ -130,7 +151,7 @@ fn d3_17_extra_shard_is_reported() {
 }
 
 #[test]
-fn d3_17_shard_of_another_model() {
+fn case_17_shard_of_another_model() {
     let temp = temp();
     write_sharded(temp.path());
     write_weights(&temp.path().join(SHARDS[1]), &[("other", &[2])]);
@@ -143,7 +164,7 @@ fn d3_17_shard_of_another_model() {
 }
 
 #[test]
-fn d3_18_tensor_in_two_shards() {
+fn case_18_tensor_in_two_shards() {
     let temp = temp();
     write_sharded(temp.path());
     write_weights(&temp.path().join(SHARDS[1]), &[("a", &[4]), ("b", &[2, 2])]);
@@ -155,7 +176,7 @@ fn d3_18_tensor_in_two_shards() {
 }
 
 #[test]
-fn d3_18_index_sends_a_tensor_to_the_wrong_shard() {
+fn case_18_index_sends_a_tensor_to_the_wrong_shard() {
     let temp = temp();
     write_sharded(temp.path());
     write_index(&temp.path().join(INDEX), &[("a", SHARDS[1]), ("b", SHARDS[1]), ("a2", SHARDS[0])]);
@@ -175,7 +196,7 @@ fn d3_18_index_sends_a_tensor_to_the_wrong_shard() {
 }
 
 #[test]
-fn d3_18_tensor_that_the_index_does_not_name() {
+fn case_18_tensor_that_the_index_does_not_name() {
     let temp = temp();
     write_sharded(temp.path());
     write_weights(&temp.path().join(SHARDS[1]), &[("b", &[2, 2]), ("c", &[1])]);
@@ -184,7 +205,7 @@ fn d3_18_tensor_that_the_index_does_not_name() {
 }
 
 #[test]
-fn d3_19_total_size_lies() {
+fn case_19_total_size_lies() {
     let temp = temp();
     write_sharded(temp.path());
     let index = fs::read_to_string(temp.path().join(INDEX)).expect("read");
@@ -196,7 +217,7 @@ fn d3_19_total_size_lies() {
 
 /// What is read is what was opened, even if another file is put under the name meanwhile.
 #[test]
-fn d3_20_shard_is_replaced_after_it_was_opened() {
+fn case_20_shard_is_replaced_after_it_was_opened() {
     let temp = temp();
     write_sharded(temp.path());
     let artifact = Artifact::open(temp.path()).expect("open");
@@ -208,7 +229,7 @@ fn d3_20_shard_is_replaced_after_it_was_opened() {
 }
 
 #[test]
-fn d3_20_shard_is_cut_short_after_it_was_opened() {
+fn case_20_shard_is_cut_short_after_it_was_opened() {
     let temp = temp();
     write_sharded(temp.path());
     let artifact = Artifact::open(temp.path()).expect("open");
