@@ -8,6 +8,7 @@ use std::{
         Mutex, MutexGuard, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
+    time::Duration,
 };
 
 use pretrained_safetensors::{
@@ -85,6 +86,20 @@ fn writing_takes_64_mib_whatever_is_written() {
     let (written, peak) = measure(|| layout.write_pieces(&Nowhere, fill));
     written.expect("nothing can fail");
     assert!(peak < 64 * MIB, "{} MiB to write 512 MiB in pieces", peak / MIB);
+
+    // However many there are to do it, all of whom wait for each other here.
+    let crowd = rayon::ThreadPoolBuilder::new().num_threads(64).build().expect("threads");
+    let (written, peak) = measure(|| {
+        crowd.install(|| {
+            layout.write_pieces(&Nowhere, |_, _, piece| {
+                piece.fill(1);
+                std::thread::sleep(Duration::from_millis(2));
+                Ok(())
+            })
+        })
+    });
+    written.expect("nothing can fail");
+    assert!(peak < 65 * MIB, "{} MiB to write 512 MiB by 64 threads", peak / MIB);
 
     let specs: Vec<_> = (0..64).map(|i| spec(&format!("w{i}"), 1 << 20)).collect();
     let layout = Layout::new(specs, &Metadata::new()).expect("valid specs");
