@@ -1,11 +1,7 @@
-use std::{
-    borrow::Cow,
-    io::{self, Write},
-    path::Path,
-};
+use std::{borrow::Cow, io, path::Path};
 
 use pretrained_config::{Config, GenerationConfig};
-use pretrained_fs::{NewFile, StagedFile, StagedSet};
+use pretrained_fs::{NewFile, StagedSet};
 use pretrained_safetensors::{Index, Layout, Metadata, TensorSpec, is_plain_name, shard_name};
 use pretrained_tokenizer::TokenizerFiles;
 
@@ -73,11 +69,7 @@ pub fn write_into<'d>(
     options: &SaveOptions,
 ) -> Result<(), Error> {
     let (dir, plan) = (dir.as_ref(), contents.plan(dir.as_ref(), options)?);
-    plan.write(dir, |layout, file| layout.write_parallel(file, &data))?;
-    for (name, bytes) in plan.tokenizer_files().filter(|(name, _)| name.contains('/')) {
-        create_with_parent(&dir.join(name), |path| pretrained_fs::write_new(path, bytes))?;
-    }
-    Ok(())
+    plan.write(dir, |layout, file| layout.write_parallel(file, &data))
 }
 
 /// Saves a planned model; `write` fills one file of weights.
@@ -93,29 +85,12 @@ pub(crate) fn save_with(
             || holds_weights(name, variant.as_deref())
             || tokenizer && TokenizerFiles::belongs(name)
     };
-    let staged = StagedSet::create(dir, belongs)?.gate(CONFIG);
+    let mut staged = StagedSet::create(dir, belongs)?.gate(CONFIG);
+    if plan.tokenizer.is_some() {
+        staged = staged.with_dir(TokenizerFiles::DIR);
+    }
     plan.write(staged.path(), write)?;
-    staged.publish()?;
-
-    // A set is flat. The named chat templates in their sub-directory follow one by one, each of
-    // them whole; nothing else of the model refers to them.
-    for (name, bytes) in plan.tokenizer_files().filter(|(name, _)| name.contains('/')) {
-        let path = dir.join(name);
-        let mut file = create_with_parent(&path, StagedFile::create)?;
-        file.write_all(bytes).map_err(|e| io_error("write", &path, e))?;
-        file.publish()?;
-    }
-    Ok(())
-}
-
-fn create_with_parent<T>(
-    path: &Path,
-    create: impl Fn(&Path) -> Result<T, pretrained_fs::Error>,
-) -> Result<T, Error> {
-    if let Some(parent) = path.parent() {
-        pretrained_fs::create_dir_all(parent)?;
-    }
-    Ok(create(path)?)
+    Ok(staged.publish()?)
 }
 
 /// Every file of a model, decided before the first is written.
@@ -179,8 +154,13 @@ impl Plan {
         for (name, text) in &self.texts {
             pretrained_fs::write_new(&dir.join(name), text)?;
         }
-        for (name, bytes) in self.tokenizer_files().filter(|(name, _)| !name.contains('/')) {
-            pretrained_fs::write_new(&dir.join(name), bytes)?;
+        for (name, bytes) in self.tokenizer_files() {
+            let path = dir.join(name);
+            // Named chat templates have a directory of their own.
+            if let Some(parent) = path.parent().filter(|_| name.contains('/')) {
+                pretrained_fs::create_dir_all(parent)?;
+            }
+            pretrained_fs::write_new(&path, bytes)?;
         }
         // One file after the other: the pieces of a file keep every core busy already, and what
         // is in memory stays within the bounds of one file.

@@ -126,6 +126,11 @@ fn is_denied(error: &Error) -> bool {
 fn place(from: &Path, to: &Path) -> Result<(), Error> {
     match seam::stat(from)? {
         Some(metadata) if metadata.is_file() => seam::rename(from, to),
+        Some(metadata) if metadata.is_dir() => {
+            // One can be renamed over nothing only.
+            remove_if_there(to)?;
+            seam::rename(from, to)
+        }
         // Placed before the crash.
         _ => Ok(()),
     }
@@ -133,8 +138,15 @@ fn place(from: &Path, to: &Path) -> Result<(), Error> {
 
 fn remove_if_there(path: &Path) -> Result<bool, Error> {
     match seam::stat(path)? {
-        Some(metadata) if !metadata.is_dir() => seam::remove_file(path).map(|()| true),
-        _ => Ok(false),
+        // A set's are flat, whatever someone else's plan says.
+        Some(metadata) if metadata.is_dir() => {
+            for name in seam::list(path)? {
+                seam::remove_file(&path.join(name))?;
+            }
+            seam::remove_empty_dir(path).map(|()| true)
+        }
+        Some(_) => seam::remove_file(path).map(|()| true),
+        None => Ok(false),
     }
 }
 

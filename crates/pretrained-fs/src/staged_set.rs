@@ -15,16 +15,17 @@ use crate::{
 
 /// New files for an existing directory, which replace the old ones all together or not at all.
 ///
-/// Which files of the directory belong to the set is the caller's to say; all others, and
-/// sub-directories, stay as they are. If the directory does not exist, this is a [`StagedDir`].
+/// Which files of the directory belong to the set is the caller's to say; all others stay as they
+/// are. So do sub-directories, but for those that belong to the set [as a whole](StagedSet::with_dir).
+/// If the directory does not exist, this is a [`StagedDir`].
 ///
 /// Publishing takes the first of four ways that is possible (`docs/durability.md` has the steps):
 ///
 /// 1. If one file differs, it is renamed over the old one.
-/// 2. If the directory has no sub-directories, the new files and hard links to the foreign ones
-///    make up a second directory, and the two are exchanged in one step.
-/// 3. If the file system has links, symbolic ones stand in for the files while one of them is turned
-///    over from the old files to the new.
+/// 2. If the directory has no foreign sub-directories, the new files and hard links to the foreign
+///    ones make up a second directory, and the two are exchanged in one step.
+/// 3. If no sub-directory changes and the file system has links, symbolic ones stand in for the files
+///    while one of them is turned over from the old files to the new.
 /// 4. Otherwise the new files are renamed one after the other, under a journal that
 ///    [`recover`](crate::recover) finishes after a crash.
 ///
@@ -49,7 +50,25 @@ struct Replacement {
 }
 
 /// Which names are the set's.
-struct Belongs(Box<dyn Fn(&str) -> bool + Send + Sync>);
+struct Belongs {
+    files: Box<dyn Fn(&str) -> bool + Send + Sync>,
+    dirs: Vec<String>,
+}
+
+impl Belongs {
+    fn has_file(&self, name: &str) -> bool {
+        (self.files)(name)
+    }
+
+    fn has_dir(&self, name: &str) -> bool {
+        self.dirs.iter().any(|it| it == name)
+    }
+
+    /// Whether the file or directory of this name is the set's.
+    fn has(&self, name: &OsStr) -> bool {
+        name.to_str().is_some_and(|it| self.has_file(it) || self.has_dir(it))
+    }
+}
 
 impl fmt::Debug for Belongs {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -63,7 +82,7 @@ impl StagedSet {
         dir: &Path,
         belongs: impl Fn(&str) -> bool + Send + Sync + 'static,
     ) -> Result<StagedSet, Error> {
-        let belongs = Belongs(Box::new(belongs));
+        let belongs = Belongs { files: Box::new(belongs), dirs: Vec::new() };
         let dir = absolute(dir)?;
         let Some(metadata) = seam::stat(&dir)? else {
             return Ok(StagedSet(Inner::New(StagedDir::create(&dir)?)));
@@ -87,6 +106,15 @@ impl StagedSet {
         let staging = Staging::create_dir(&dir, OsStr::new("set"))?;
         drop(lock);
         Ok(StagedSet(Inner::Replacement(Replacement { dir, staging, belongs, gate: None })))
+    }
+
+    /// Takes a sub-directory into the set as a whole. `belongs` is asked of its files by
+    /// `sub-directory/file`; the foreign ones move with it.
+    pub fn with_dir(mut self, name: &str) -> StagedSet {
+        if let Inner::Replacement(it) = &mut self.0 {
+            it.belongs.dirs.push(name.to_owned());
+        }
+        self
     }
 
     /// Names the file without which no reader opens the directory, such as `config.json`.
@@ -116,6 +144,7 @@ impl StagedSet {
 
 impl Replacement {
     fn publish(self) -> Result<(), Error> {
+        self.adopt_foreign()?;
         let names = self.staged_names()?;
         for name in &names {
             self.keep_mode(name)?;
@@ -126,23 +155,33 @@ impl Replacement {
         journal::finish(&self.dir)?;
         links::sweep(&self.dir)?;
         let plan = self.plan(&names)?;
+        let is_dir = |name: &String| {
+            let [old, new] = [&self.dir, &self.staging.path].map(|it| seam::stat(&it.join(name)));
+            Ok::<_, Error>([old?, new?].iter().flatten().any(|it| it.is_dir()))
+        };
+        let mut has_dirs = false;
+        for name in plan.place.iter().chain(&plan.remove) {
+            has_dirs |= is_dir(name)?;
+        }
         match (plan.place.as_slice(), plan.remove.as_slice()) {
             ([], []) => Ok(()),
-            ([name], []) => {
+            ([name], []) if !has_dirs => {
                 let (from, to) = (self.staging.path.join(name), self.dir.join(name));
                 seam::rename(&from, &to).map_err(staging::advise_rename)?;
                 seam::sync_dir(&self.dir).map_err(Error::after_commit)
             }
-            ([], [name]) => {
+            ([], [name]) if !has_dirs => {
                 seam::remove_file(&self.dir.join(name))?;
                 seam::sync_dir(&self.dir).map_err(Error::after_commit)
             }
             _ => match self.exchange(&names, &lock)? {
                 Exchanged::Yes => Ok(()),
                 Exchanged::No(this) => {
-                    let Some(staging) = links::replace(&this.dir, this.staging, &plan)? else {
-                        return Ok(());
+                    let staging = match has_dirs {
+                        true => Some(this.staging),
+                        false => links::replace(&this.dir, this.staging, &plan)?,
                     };
+                    let Some(staging) = staging else { return Ok(()) };
                     let gate =
                         this.gate.filter(|it| names.contains(it) || plan.remove.contains(it));
                     let mut plan = plan;
@@ -162,24 +201,68 @@ impl Replacement {
         let invalid = |path: &Path, why: &str| {
             Error::new("publish", path, io::Error::new(io::ErrorKind::InvalidInput, why))
         };
+        let is_file =
+            |path: &Path| Ok::<_, Error>(seam::stat(path)?.is_some_and(|it| it.is_file()));
         let mut names = Vec::new();
         for name in seam::list(&self.staging.path)? {
             let path = self.staging.path.join(&name);
-            if !seam::stat(&path)?.is_some_and(|it| it.is_file()) {
-                return Err(invalid(&path, "a set holds regular files only"));
+            let is_dir = seam::stat(&path)?.is_some_and(|it| it.is_dir());
+            let members = if is_dir { files_in(&path)? } else { vec![path.clone()] };
+            for member in &members {
+                if !is_file(member)? {
+                    return Err(invalid(member, "a set holds regular files only"));
+                }
             }
+            let belongs = |it: &str| {
+                if is_dir { self.belongs.has_dir(it) } else { self.belongs.has_file(it) }
+            };
             match name.into_string() {
-                Ok(name) if (self.belongs.0)(&name) && !name.contains('\n') => names.push(name),
+                Ok(name) if belongs(&name) && !name.contains('\n') => names.push(name),
                 _ => return Err(invalid(&path, "the name is not one of the set's")),
             }
         }
         Ok(names)
     }
 
-    /// A file that replaces another keeps its mode.
+    /// Brings what is not the set's in its sub-directories along.
+    fn adopt_foreign(&self) -> Result<(), Error> {
+        for name in self.member_dirs()? {
+            for path in files_in(&self.dir.join(&name))? {
+                let Some(file) = path.file_name() else { continue };
+                if file.to_str().is_some_and(|it| self.belongs.has_file(&format!("{name}/{it}"))) {
+                    continue;
+                }
+                let (dir, metadata) = (self.staging.path.join(&name), seam::stat(&path)?);
+                if metadata.is_some_and(|it| it.is_dir()) {
+                    let error = Error::new("replace", &path, io::ErrorKind::IsADirectory.into());
+                    return Err(error.with_advice("no directory is expected here; move it away"));
+                }
+                if seam::stat(&dir)?.is_none() {
+                    seam::create_dir(&dir)?;
+                }
+                copy::link_or_copy(&path, &dir.join(file))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The sub-directories that are the set's.
+    fn member_dirs(&self) -> Result<Vec<String>, Error> {
+        let mut names = Vec::new();
+        for name in seam::list(&self.dir)? {
+            let is_dir = seam::stat(&self.dir.join(&name))?.is_some_and(|it| it.is_dir());
+            let Ok(name) = name.into_string() else { continue };
+            if is_dir && self.belongs.has_dir(&name) {
+                names.push(name);
+            }
+        }
+        Ok(names)
+    }
+
+    /// What replaces another keeps its mode.
     fn keep_mode(&self, name: &str) -> Result<(), Error> {
         match seam::stat(&self.dir.join(name))? {
-            Some(old) if old.is_file() => {
+            Some(old) if old.is_file() || old.is_dir() => {
                 seam::set_mode(&self.staging.path.join(name), old.permissions())
             }
             _ => Ok(()),
@@ -192,7 +275,16 @@ impl Replacement {
             let (new, old) = (self.staging.path.join(name), self.dir.join(name));
             match seam::stat(&old)? {
                 Some(metadata) if metadata.is_dir() => {
-                    return Err(Error::new("replace", &old, io::ErrorKind::IsADirectory.into()));
+                    if !seam::stat(&new)?.is_some_and(|it| it.is_dir()) {
+                        return Err(Error::new(
+                            "replace",
+                            &old,
+                            io::ErrorKind::IsADirectory.into(),
+                        ));
+                    }
+                    if !are_same(&files_in(&new)?, &files_in(&old)?)? {
+                        plan.place.push(name.clone());
+                    }
                 }
                 Some(metadata) if metadata.is_file() => {
                     let len = seam::stat(&new)?.map(|it| it.len());
@@ -206,11 +298,15 @@ impl Replacement {
         for name in seam::list(&self.dir)? {
             let is_dir = seam::stat(&self.dir.join(&name))?.is_none_or(|it| it.is_dir());
             let Ok(name) = name.into_string() else { continue };
-            if !is_dir && (self.belongs.0)(&name) && !names.contains(&name) && !name.contains('\n')
+            if !is_dir
+                && self.belongs.has_file(&name)
+                && !names.contains(&name)
+                && !name.contains('\n')
             {
                 plan.remove.push(name);
             }
         }
+        plan.remove.extend(self.member_dirs()?.into_iter().filter(|it| !names.contains(it)));
         Ok(plan)
     }
 
@@ -264,7 +360,7 @@ impl Replacement {
         let dir = this.dir.clone();
         this.staging.disarm();
         seam::sync_dir(parent(&dir)).map_err(Error::after_commit)?;
-        rescue(&beside, &dir, &foreign, &this.belongs.0).map_err(Error::after_commit)?;
+        rescue(&beside, &dir, &foreign, &this.belongs).map_err(Error::after_commit)?;
         staging::remove_entry(&beside)?;
         Ok(Exchanged::Yes)
     }
@@ -295,13 +391,20 @@ impl Replacement {
                 continue;
             }
             match seam::stat(&path)? {
+                Some(metadata)
+                    if metadata.is_dir()
+                        && name.to_str().is_some_and(|it| self.belongs.has_dir(it)) =>
+                {
+                    continue;
+                }
                 // Hard links to directories do not exist, and another's staging is in use.
                 Some(metadata) if metadata.is_dir() => return Ok(None),
                 Some(_) if staging::is_reserved(&name) => return Ok(None),
                 Some(_) => (),
                 None => continue,
             }
-            let is_member = |it: &str| (self.belongs.0)(it) || names.iter().any(|name| name == it);
+            let is_member =
+                |it: &str| self.belongs.has_file(it) || names.iter().any(|name| name == it);
             if !name.to_str().is_some_and(is_member) {
                 foreign.push(name);
             }
@@ -315,19 +418,29 @@ enum Exchanged {
     No(Replacement),
 }
 
+/// What is in a directory, sorted.
+fn files_in(dir: &Path) -> Result<Vec<PathBuf>, Error> {
+    Ok(seam::list(dir)?.iter().map(|it| dir.join(it)).collect())
+}
+
+/// Whether two directories have the same files.
+fn are_same(a: &[PathBuf], b: &[PathBuf]) -> Result<bool, Error> {
+    for (a, b) in a.iter().zip(b) {
+        if a.file_name() != b.file_name() || !copy::is_same(a, b)? {
+            return Ok(false);
+        }
+    }
+    Ok(a.len() == b.len())
+}
+
 /// Repeats what others did to foreign files between our linking and the exchange.
-fn rescue(
-    old: &Path,
-    new: &Path,
-    linked: &[OsString],
-    belongs: &dyn Fn(&str) -> bool,
-) -> Result<(), Error> {
+fn rescue(old: &Path, new: &Path, linked: &[OsString], belongs: &Belongs) -> Result<(), Error> {
     let id = |path: &Path| {
         seam::stat(path).map(|it| it.map(|metadata| (metadata.dev(), metadata.ino())))
     };
     let there = seam::list(old)?;
     let mut is_changed = false;
-    for name in there.iter().filter(|it| !it.to_str().is_some_and(belongs)) {
+    for name in there.iter().filter(|it| !belongs.has(it)) {
         if id(&old.join(name))? != id(&new.join(name))? {
             seam::rename(&old.join(name), &new.join(name))?;
             is_changed = true;

@@ -8,7 +8,7 @@ use std::{
     sync::Arc,
 };
 
-use pretrained_fs::{ForeignDir, ForeignError, StagedDir, StagedFile, StagedSet};
+use pretrained_fs::{ForeignDir, ForeignError, StagedSet};
 use serde_json::{Map, Value};
 
 use crate::{Error, load::python_json};
@@ -23,6 +23,9 @@ pub struct TokenizerFiles {
 }
 
 impl TokenizerFiles {
+    /// The sub-directory of the named chat templates.
+    pub const DIR: &str = TEMPLATES;
+
     /// Whether a file of this name, relative to the model directory and with `/` between its
     /// parts, is part of the tokenizer.
     pub fn belongs(name: &str) -> bool {
@@ -86,32 +89,9 @@ impl TokenizerFiles {
     }
 
     /// Makes these the tokenizer files of `dir`, all of them or none; its other files stay.
-    ///
-    /// The files of the sub-directory `additional_chat_templates` are replaced one by one, before
-    /// the others.
     pub fn save(&self, dir: &Path) -> Result<(), Error> {
-        if !dir.exists() {
-            let staged = StagedDir::create(dir)?;
-            self.write(staged.path())?;
-            return Ok(staged.publish()?);
-        }
-        let mut stale = list_templates(&ForeignDir::new(dir)?)?;
-        stale.retain(|it| !self.files.contains_key(it));
-        let staged = StagedSet::create(dir, TokenizerFiles::belongs)?;
-        for (name, bytes) in &self.files {
-            if template_name(name).is_some() {
-                create_dir(&dir.join(TEMPLATES))?;
-                let path = dir.join(name);
-                let mut file = StagedFile::create(&path)?;
-                file.write_all(bytes).map_err(|e| pretrained_fs::Error::new("write", &path, e))?;
-                file.publish()?;
-            } else {
-                write_file(&staged.path().join(name), bytes)?;
-            }
-        }
-        for name in stale {
-            pretrained_fs::remove_file(&dir.join(name))?;
-        }
+        let staged = StagedSet::create(dir, TokenizerFiles::belongs)?.with_dir(TokenizerFiles::DIR);
+        self.write(staged.path())?;
         Ok(staged.publish()?)
     }
 

@@ -36,7 +36,7 @@ fn case_27_a_vocabulary_of_a_gigabyte_is_not_read() {
     file.set_len(1 << 30).expect("a sparse file");
     let start = Instant::now();
     let error = AutoTokenizer::from_pretrained(dir.path()).expect_err("too large").to_string();
-    assert!(error.contains("tokenizer.json: larger than 256 MiB"), "{error}");
+    assert!(error.ends_with("over the limit of 268435456 bytes for its kind"), "{error}");
     assert!(start.elapsed() < Duration::from_secs(1));
 }
 
@@ -285,8 +285,10 @@ fn case_27_what_is_elsewhere_is_not_opened() {
     fs::write(dir.path().join("others/x.jinja"), "theirs").expect("written");
     symlink("../others", model.join("additional_chat_templates")).expect("linked");
     let files = TokenizerFiles::from_parts([("additional_chat_templates/y.jinja", *b"ours")]);
-    let error = files.expect("files").save(&model).expect_err("a link out").to_string();
+    let error = TokenizerFiles::read(&model).expect_err("a link out").to_string();
     assert!(error.contains("refused: this link leaves the model directory"), "{error}");
+    files.expect("files").save(&model).expect("replaces the link");
+    assert!(!model.join("additional_chat_templates").is_symlink());
     let names: Vec<_> = fs::read_dir(dir.path().join("others")).expect("there").collect();
     assert_eq!(names.len(), 1);
 }

@@ -7,7 +7,7 @@ use std::{
 use pretrained_pickle::{Key, Tensor, Value};
 use pretrained_safetensors::{Dtype, TensorFile, cast};
 
-use super::{layouts::layout_dir, listing, temp};
+use super::{layouts::layout_dir, listing, save_ab, temp};
 use crate::{Artifact, ConvertOptions, Converted, Error, SaveOptions, Tie, Warning};
 
 /// Converts a layout, and checks every tensor of the result against what torch loads from the
@@ -401,4 +401,29 @@ fn a_config_that_names_its_weights_does_not_afterwards() {
     convert(&source, &dest, &ConvertOptions::default()).expect("convert");
     assert_eq!(fs::read_to_string(dest.join("config.json")).expect("read"), config);
     assert_eq!(Artifact::open(&dest).expect("open").weights().len(), 12);
+}
+
+#[test]
+fn named_chat_templates_change_with_the_model() {
+    let (temp, template) = (temp(), "additional_chat_templates/tool_use.jinja");
+    let model = |name: &str, files: &[(&str, &str)]| {
+        let dir = temp.path().join(name);
+        save_ab(&dir, 1, 1000).expect("save");
+        fs::create_dir(dir.join("additional_chat_templates")).expect("mkdir");
+        for (name, content) in files {
+            fs::write(dir.join(name), content).expect("write");
+        }
+        dir
+    };
+    let with = model("with", &[("tokenizer_config.json", "{}"), (template, "new")]);
+    let without = model("without", &[("tokenizer_config.json", "{ }")]);
+    let dest = model("dest", &[("tokenizer_config.json", "old"), (template, "old")]);
+    let convert = |from: &Path| {
+        crate::convert(from, &dest, &ConvertOptions::default(), |_, _| {}).expect("convert");
+        let read = |name: &str| fs::read_to_string(dest.join(name)).ok();
+        (read("tokenizer_config.json"), read(template))
+    };
+    assert_eq!(convert(&with), (Some("{}".into()), Some("new".into())));
+    assert_eq!(convert(&without), (Some("{ }".into()), None));
+    assert!(!dest.join("additional_chat_templates").exists());
 }
