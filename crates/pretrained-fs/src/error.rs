@@ -3,9 +3,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use crate::staging;
+
 /// An I/O error that knows what it was doing, and to which path.
 #[derive(Debug, thiserror::Error)]
-#[error("{action} {}{}", path.display(), Advice(*advice))]
+#[error("{action} {}{}", staging::destination(path).display(), self.way_out())]
 pub struct Error {
     action: &'static str,
     path: PathBuf,
@@ -82,6 +84,19 @@ impl From<Error> for io::Error {
     /// For callers in the middle of an `io::Write`: keeps the kind, and the whole error as payload.
     fn from(error: Error) -> io::Error {
         io::Error::new(error.kind(), error)
+    }
+}
+
+impl Error {
+    fn way_out(&self) -> Advice {
+        let of_kind = || match self.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+                Some("make room and try again; what was there before is untouched")
+            }
+            io::ErrorKind::ReadOnlyFilesystem => Some("choose a place that can be written to"),
+            _ => None,
+        };
+        Advice(self.advice.or_else(of_kind))
     }
 }
 

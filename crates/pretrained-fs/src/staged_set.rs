@@ -103,7 +103,7 @@ impl StagedSet {
         // Under the lock, so that whoever exchanges the directory either sees what is staged in it
         // or is done.
         let lock = DirLock::shared(&dir)?;
-        let staging = Staging::create_dir(&dir, OsStr::new("set"))?;
+        let staging = Staging::create_dir(&dir, OsStr::new(staging::SET))?;
         drop(lock);
         Ok(StagedSet(Inner::Replacement(Replacement { dir, staging, belongs, gate: None })))
     }

@@ -317,6 +317,25 @@ fn is_ours(name: &OsStr, prefix: &str) -> bool {
     name.as_bytes().starts_with(prefix.as_bytes())
 }
 
+/// Where what is staged at a path will be: people are told of that, not of names of ours.
+pub(crate) fn destination(path: &Path) -> PathBuf {
+    let named = |part: &OsStr| {
+        let rest = part.as_bytes().strip_prefix(STAGED.as_bytes())?;
+        let end = rest.iter().rposition(|byte| *byte == b'.')?;
+        Some(OsString::from_vec(rest[..end].to_vec()))
+    };
+    let mut destination = PathBuf::new();
+    for part in path.iter() {
+        match named(part) {
+            // A set is staged in the directory that it is for.
+            Some(name) if name == SET => (),
+            Some(name) => destination.push(name),
+            None => destination.push(part),
+        }
+    }
+    destination
+}
+
 /// Whether a path is below a staging directory.
 pub(crate) fn is_staged(path: &Path) -> bool {
     path.iter().any(|it| is_ours(it, STAGED))
@@ -329,4 +348,6 @@ pub(crate) fn is_reserved(name: &OsStr) -> bool {
 
 const RESERVED: &str = ".pretrained-";
 const STAGED: &str = ".pretrained-staged-";
+/// What a set is called while it is staged; no file or directory can have this name.
+pub(crate) const SET: &str = "";
 const TRASH: &str = ".pretrained-trash-";
