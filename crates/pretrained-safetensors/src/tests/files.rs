@@ -3,7 +3,9 @@
 use std::{
     fs::{self, File},
     io,
+    os::unix::process::ExitStatusExt,
     path::{Path, PathBuf},
+    process::Command,
     sync::atomic::{AtomicUsize, Ordering},
 };
 
@@ -97,6 +99,36 @@ fn case_31_cut_short_before_it_is_mapped() {
     assert_eq!(source, FormatError::Truncated { len: needed - 2, needed });
 }
 
+/// Not a test: the process that the next one lets die.
+#[test]
+#[allow(unsafe_code)]
+fn mapped_child() {
+    let Some(path) = std::env::var_os(MAPPED) else { return };
+    let path = Path::new(&path);
+    // SAFETY: What breaks the promise is this process's own, and its end is what is expected.
+    let mapped = unsafe { TensorFile::map(path) }.expect("valid");
+    let writer = File::options().write(true).open(path).expect("open");
+    writer.set_len(4096).expect("cut short");
+    let sum: u64 = mapped.tensor("w").expect("there").data().iter().map(|&it| u64::from(it)).sum();
+    panic!("still alive: {sum}");
+}
+
+/// What the documentation says of it: no zeros, no other file's bytes.
+#[test]
+fn case_31_cut_short_while_it_is_mapped_ends_the_process_by_sigbus() {
+    let dir = tempfile::tempdir().expect("temp dir");
+    let (path, _) = long_file(dir.path());
+    let child = Command::new(std::env::current_exe().expect("own path"))
+        .args(["--exact", "tests::files::mapped_child", "--test-threads=1"])
+        .env(MAPPED, &path)
+        .output()
+        .expect("run");
+    let signal = rustix::process::Signal::BUS.as_raw();
+    assert_eq!(child.status.signal(), Some(signal), "{}", String::from_utf8_lossy(&child.stdout));
+}
+
+const MAPPED: &str = "PRETRAINED_SAFETENSORS_MAPPED";
+
 #[test]
 fn case_32_shorter_than_the_header_says() {
     let dir = tempfile::tempdir().expect("temp dir");
@@ -115,6 +147,21 @@ fn case_33_overwritten_in_place_after_it_was_read() {
     let read = TensorFile::read(&path).expect("valid");
     fs::write(&path, with([2; 4])).expect("write");
     assert_eq!(read.tensor("w").map(|it| it.data()), Some([1; 4].as_slice()));
+}
+
+/// What every save of this project does to a file that is in use.
+#[test]
+#[allow(unsafe_code)]
+fn case_33_replaced_while_it_is_mapped() {
+    let dir = tempfile::tempdir().expect("temp dir");
+    let (path, data) = long_file(dir.path());
+    // SAFETY: Nobody changes the file: another takes its name.
+    let mapped = unsafe { TensorFile::map(&path) }.expect("valid");
+    let mut staged = pretrained_fs::StagedFile::create(&path).expect("staged");
+    io::Write::write_all(&mut staged, &with([2; 4])).expect("write");
+    staged.publish().expect("publish");
+    assert!(mapped.tensor("w").is_some_and(|it| it.data() == data));
+    assert_eq!(read_w(&TensorFile::open(&path).expect("valid")).expect("new"), [2; 4]);
 }
 
 /// A file with a tensor of several pieces, and what is in it.
