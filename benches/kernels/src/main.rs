@@ -7,7 +7,7 @@ use std::{hint::black_box, thread, time::Instant};
 
 use anyhow::{Context, Result};
 use bench_harness::read;
-use pretrained_kernels::{Element, Matrix, bf16, multiply};
+use pretrained_kernels::{Element, Matrix, Team, bf16, multiply};
 
 /// What a network of half a billion parameters multiplies with, (out, in): the shapes of Qwen2-0.5B.
 const SHAPES: [(&str, usize, usize); 4] =
@@ -15,6 +15,19 @@ const SHAPES: [(&str, usize, usize); 4] =
 const HEAD: (&str, usize, usize) = ("lm_head", 151_936, 896);
 const BYTES: usize = 544 << 20;
 const ROUNDS: usize = 9;
+
+/// Rayon's threads, which take longer to come than libtorch's.
+struct Rayon;
+
+impl Team for Rayon {
+    fn threads(&self) -> usize {
+        rayon::current_num_threads()
+    }
+
+    fn run(&self, _: usize, job: &(dyn Fn() + Sync)) {
+        rayon::broadcast(|_| job());
+    }
+}
 
 fn main() -> Result<()> {
     let threads = thread::available_parallelism().map_or(1, usize::from);
@@ -41,7 +54,7 @@ fn table<T: Element>(dtype: &str, threads: usize) -> Result<()> {
                 let limit = bytes / start.elapsed().as_secs_f64();
                 let start = Instant::now();
                 for weights in used.chunks_exact(size) {
-                    multiply(Matrix::new(weights, n_out, n_in)?, &x, None, &mut y, threads)?;
+                    multiply(Matrix::new(weights, n_out, n_in)?, &x, None, &mut y, &Rayon)?;
                 }
                 let seconds = start.elapsed().as_secs_f64();
                 black_box(&y);

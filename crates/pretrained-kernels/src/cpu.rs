@@ -50,6 +50,9 @@ pub(crate) trait Simd: Copy {
 
     /// The same for one number.
     fn multiply_add_one(self, a: f32, b: f32, sum: f32) -> f32;
+
+    /// Asks for what is at an address, or may not be, to be brought near.
+    fn prefetch(self, _address: *const u8) {}
 }
 
 impl Cpu {
@@ -131,6 +134,12 @@ impl Simd for Avx2 {
     fn multiply_add_one(self, a: f32, b: f32, sum: f32) -> f32 {
         a.mul_add(b, sum)
     }
+
+    #[inline(always)]
+    fn prefetch(self, address: *const u8) {
+        // SAFETY: The invariant; any address will do.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(address.cast()) }
+    }
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -177,6 +186,12 @@ impl Simd for Avx512 {
     #[inline(always)]
     fn multiply_add_one(self, a: f32, b: f32, sum: f32) -> f32 {
         a.mul_add(b, sum)
+    }
+
+    #[inline(always)]
+    fn prefetch(self, address: *const u8) {
+        // SAFETY: The invariant; any address will do.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(address.cast()) }
     }
 }
 

@@ -85,8 +85,16 @@ fn tile<T: Element, const R: usize, const C: usize>(
     let w_lanes: [&[[T; LANES]]; R] = weights.map(|it| it.as_chunks().0);
     let x_lanes: [&[[f32; LANES]]; C] = x.map(|it| it.as_chunks().0);
     let mut lanes = [[cpu.zero(); C]; R];
+    // The next rows, as soon as these are read: streams as short as a row are over before the CPU has
+    // understood that they are streams. Whole pages it follows by itself.
+    let ahead = if size_of::<T>() * n <= PAGE { R * n } else { 0 };
     for k in 0..n / LANES {
         for r in 0..R {
+            if ahead > 0 {
+                cpu.prefetch(
+                    w_lanes[r].as_ptr().cast::<T>().wrapping_add(k * LANES + ahead).cast(),
+                );
+            }
             // Known when this is compiled.
             let w = match T::numbers(&w_lanes[r][k]) {
                 Numbers::F32(numbers) => cpu.load_f32(numbers),
@@ -107,6 +115,9 @@ fn tile<T: Element, const R: usize, const C: usize>(
         }
     }
 }
+
+/// How long a row of weights is that needs no help.
+const PAGE: usize = 4096;
 
 /// Halves added to halves.
 #[inline(always)]

@@ -13,7 +13,6 @@ mod dot;
 mod element;
 mod multiply;
 mod output;
-mod pool;
 mod share;
 
 #[cfg(test)]
@@ -21,6 +20,6 @@ mod tests;
 
 pub use crate::{
     element::Element,
-    multiply::{Error, MAX_ROWS, Matrix, multiply},
+    multiply::{Alone, Error, MAX_ROWS, Matrix, Team, multiply},
 };
 pub use half::bf16;

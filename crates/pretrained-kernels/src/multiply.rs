@@ -1,6 +1,6 @@
 use thiserror::Error;
 
-use crate::{Element, cpu::Cpu, output::Output, pool, share::Share};
+use crate::{Element, cpu::Cpu, output::Output, share::Share};
 
 /// Weights, `n_out` rows of `n_in` numbers.
 ///
@@ -56,18 +56,44 @@ impl<'a, T> Matrix<'a, T> {
     }
 }
 
-/// `y = x Wᵀ + b`: each row of `x`, of which there are up to [`MAX_ROWS`], times each row of the
-/// matrix. Reads the matrix once.
+/// Threads that do one thing together.
 ///
-/// Up to `threads` threads work on it, this one included, and no more than there are cores.
+/// They are the caller's, because two sets of threads that look out for work would take each other's
+/// cores: a library that computes with threads of its own should lend them.
+pub trait Team: Sync {
+    /// How many there are, the one that calls included.
+    fn threads(&self) -> usize;
+
+    /// Calls the job on the calling thread and, at the same time, on up to `threads - 1` others, and
+    /// returns when all are done. The job divides what there is to do by itself: others may come
+    /// late, or not at all.
+    fn run(&self, threads: usize, job: &(dyn Fn() + Sync));
+}
+
+/// The calling thread alone.
+#[derive(Debug, Clone, Copy)]
+pub struct Alone;
+
+impl Team for Alone {
+    fn threads(&self) -> usize {
+        1
+    }
+
+    fn run(&self, _: usize, job: &(dyn Fn() + Sync)) {
+        job();
+    }
+}
+
+/// `y = x Wᵀ + b`: each row of `x`, of which there are up to [`MAX_ROWS`], times each row of the
+/// matrix. Reads the matrix once, with all threads of the team that are worth calling.
 pub fn multiply<T: Element>(
     matrix: Matrix<'_, T>,
     x: &[T],
     bias: Option<&[T]>,
     y: &mut [T],
-    threads: usize,
+    team: &impl Team,
 ) -> Result<(), Error> {
-    multiply_on(Cpu::best(), matrix, x, bias, y, threads)
+    multiply_on(Cpu::best(), matrix, x, bias, y, team)
 }
 
 #[allow(unsafe_code)]
@@ -77,7 +103,7 @@ pub(crate) fn multiply_on<T: Element>(
     x: &[T],
     bias: Option<&[T]>,
     y: &mut [T],
-    threads: usize,
+    team: &impl Team,
 ) -> Result<(), Error> {
     let n_rows = x.len() / n_in;
     if !x.len().is_multiple_of(n_in) || !(1..=MAX_ROWS).contains(&n_rows) {
@@ -92,8 +118,8 @@ pub(crate) fn multiply_on<T: Element>(
 
     let x: Vec<f32> = x.iter().map(|it| it.to_f32()).collect();
     let y = Output::new(y);
-    let share = Share::new(n_out, n_in * size_of::<T>(), threads);
-    pool::run(share.threads(), &|| {
+    let share = Share::new(n_out, n_in * size_of::<T>(), team.threads());
+    let job = || {
         let mut sums = [0.0; BLOCK * MAX_ROWS];
         while let Some(mut rows) = share.take() {
             while !rows.is_empty() {
@@ -110,7 +136,11 @@ pub(crate) fn multiply_on<T: Element>(
                 }
             }
         }
-    });
+    };
+    match share.threads() {
+        1 => job(),
+        threads => team.run(threads, &job),
+    }
     Ok(())
 }
 

@@ -1,6 +1,26 @@
 use proptest::prelude::*;
 
-use crate::{Element, Error, MAX_ROWS, Matrix, bf16, cpu::Cpu, multiply, multiply::multiply_on};
+use crate::{
+    Alone, Element, Error, MAX_ROWS, Matrix, Team, bf16, cpu::Cpu, multiply, multiply::multiply_on,
+};
+
+/// Threads that are started each time.
+struct Threads(usize);
+
+impl Team for Threads {
+    fn threads(&self) -> usize {
+        self.0
+    }
+
+    fn run(&self, threads: usize, job: &(dyn Fn() + Sync)) {
+        std::thread::scope(|scope| {
+            for _ in 1..threads {
+                scope.spawn(job);
+            }
+            job();
+        });
+    }
+}
 
 /// Sizes around every boundary of the loops.
 fn sizes() -> impl Strategy<Value = (usize, usize, usize)> {
@@ -27,7 +47,8 @@ fn check_sums<T: Element>((n_out, n_in, n_rows): (usize, usize, usize), seed: u6
     for cpu in Cpu::all() {
         for threads in [1, 2, 64] {
             let mut y = vec![T::from_f32(f32::NAN); n_rows * n_out];
-            multiply_on(cpu, matrix, &x, bias.as_deref(), &mut y, threads).expect("sizes that fit");
+            multiply_on(cpu, matrix, &x, bias.as_deref(), &mut y, &Threads(threads))
+                .expect("sizes that fit");
             for (j, (x, y)) in x.chunks(n_in).zip(y.chunks(n_out)).enumerate() {
                 for (i, row) in weights.chunks(n_in).enumerate() {
                     let bias = bias.as_ref().map_or(0.0, |it| f64::from(it[i].to_f32()));
@@ -87,7 +108,7 @@ fn every_row_of_a_batch_is_what_it_is_alone() {
     let matrix = Matrix::new(&weights, n_out, n_in).expect("a matrix");
     let product = |x: &[bf16]| {
         let mut y = vec![bf16::ZERO; x.len() / n_in * n_out];
-        multiply(matrix, x, None, &mut y, 2).expect("sizes that fit");
+        multiply(matrix, x, None, &mut y, &Threads(2)).expect("sizes that fit");
         y
     };
     let alone: Vec<bf16> = x.chunks(n_in).flat_map(product).collect();
@@ -101,7 +122,7 @@ fn infinity_and_nan_go_where_they_belong() {
     let weights = [1.0f32, f32::NAN, f32::INFINITY, 2.0, f32::MAX, f32::MAX];
     let matrix = Matrix::new(&weights, 3, 2).expect("a matrix");
     let mut y = [0.0; 6];
-    multiply(matrix, &[1.0, 2.0, 0.5, -0.5], None, &mut y, 1).expect("sizes that fit");
+    multiply(matrix, &[1.0, 2.0, 0.5, -0.5], None, &mut y, &Alone).expect("sizes that fit");
     assert!(y[0].is_nan() && y[3].is_nan(), "{y:?}");
     assert_eq!([y[1], y[2], y[4], y[5]], [f32::INFINITY, f32::INFINITY, f32::INFINITY, 0.0]);
 }
@@ -118,7 +139,7 @@ fn sizes_that_do_not_fit_are_refused_with_their_numbers() {
     let matrix = Matrix::new(&weights, 2, 3).expect("a matrix");
     let run = |n_x, n_bias, n_y| {
         let (x, bias, mut y) = (vec![1.0; n_x], vec![0.0; n_bias], vec![0.0; n_y]);
-        multiply(matrix, &x, Some(&bias), &mut y, 2)
+        multiply(matrix, &x, Some(&bias), &mut y, &Threads(2))
     };
     assert_eq!(run(3, 2, 2), Ok(()));
     assert_eq!(run(4, 2, 2), Err(Error::Input { n_in: 3, found: 4 }));

@@ -1,13 +1,13 @@
 //! Products of a few rows on the CPU, which is what writing a token is made of.
 //!
 //! libtorch's matrix-vector product reads weights at a third to a half of what memory delivers;
-//! `pretrained-kernels` reads them once, on all cores. libtorch stays the reference, and what does
+//! `pretrained-kernels` reads them once, on libtorch's threads. libtorch stays the reference, and what does
 //! everything else: gradients, autocast, many rows, other devices and types.
 
 use pretrained_kernels::{Element, MAX_ROWS, Matrix, bf16, multiply};
 use tch::{Device, Kind, Tensor};
 
-use crate::ops;
+use crate::{openmp::OpenMp, ops};
 
 /// `y = x Wᵀ + b` of `x` (.., C) and `weight` (F, C).
 pub(crate) fn linear(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Tensor {
@@ -42,8 +42,7 @@ fn product<T: Element>(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Op
         Some(bias) => Some(numbers(bias)?),
         None => None,
     };
-    let threads = usize::try_from(tch::get_num_threads()).unwrap_or(1);
-    multiply(matrix, numbers(&x)?, bias, numbers_mut(&y)?, threads).ok()?;
+    multiply(matrix, numbers(&x)?, bias, numbers_mut(&y)?, &OpenMp::of_libtorch()?).ok()?;
     Some(y)
 }
 
