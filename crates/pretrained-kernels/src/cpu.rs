@@ -36,6 +36,8 @@ pub(crate) struct Plain;
 /// Instructions on sixteen numbers.
 pub(crate) trait Simd: Copy {
     type Lanes: Copy;
+    /// How many sums of sixteen lanes registers hold beside what they are made of; at most 16.
+    const SUMS: usize;
 
     fn zero(self) -> Self::Lanes;
 
@@ -86,6 +88,7 @@ pub(crate) const LANES: usize = 16;
 #[allow(unsafe_code)]
 impl Simd for Avx2 {
     type Lanes = [__m256; 2];
+    const SUMS: usize = 4;
 
     #[inline(always)]
     fn zero(self) -> [__m256; 2] {
@@ -146,6 +149,7 @@ impl Simd for Avx2 {
 #[allow(unsafe_code)]
 impl Simd for Avx512 {
     type Lanes = __m512;
+    const SUMS: usize = 16;
 
     #[inline(always)]
     fn zero(self) -> __m512 {
@@ -197,6 +201,7 @@ impl Simd for Avx512 {
 
 impl Simd for Plain {
     type Lanes = [f32; LANES];
+    const SUMS: usize = 1;
 
     #[inline(always)]
     fn zero(self) -> [f32; LANES] {

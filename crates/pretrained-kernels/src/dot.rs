@@ -39,33 +39,42 @@ fn dots_avx2<T: Element>(cpu: Avx2, weights: &[T], x: &[f32], n: usize, sums: &m
 }
 
 #[inline(always)]
-fn dots<T: Element>(cpu: impl Simd, weights: &[T], x: &[f32], n: usize, sums: &mut [f32]) {
+fn dots<S: Simd, T: Element>(cpu: S, weights: &[T], x: &[f32], n: usize, sums: &mut [f32]) {
     let n_rows = x.len() / n;
     assert_eq!(sums.len(), weights.len() / n * n_rows, "a sum for each pair of rows");
     // As many sums at once as registers hold. Weights come from memory with the first tile of them;
     // the others find them in the cache.
-    let (height, width) = match n_rows {
-        1 => (4, 1),
-        2 => (2, 2),
-        _ => (1, 4),
+    let width = n_rows.min(S::SUMS);
+    let height = match S::SUMS / width {
+        0 | 1 => 1,
+        2 | 3 => 2,
+        _ => 4,
     };
-    for (weights, sums) in weights.chunks(height * n).zip(sums.chunks_mut(height * n_rows)) {
+    let (mut weights, mut sums) = (weights, sums);
+    while !weights.is_empty() {
+        let left = weights.len() / n;
+        let height = if height <= left { height } else { left.min(2) };
         for (x, first) in x.chunks(width * n).zip((0..n_rows).step_by(width)) {
+            let width = x.len() / n;
             let out = &mut sums[first..];
-            match (weights.len() / n, x.len() / n) {
-                (4, 1) => tile::<T, 4, 1>(cpu, weights, x, n, out, n_rows),
-                (2, 2) => tile::<T, 2, 2>(cpu, weights, x, n, out, n_rows),
-                (1, 4) => tile::<T, 1, 4>(cpu, weights, x, n, out, n_rows),
-                // Less than a tile is left.
-                (height, width) => {
-                    for (i, weights) in (0..height).zip(weights.chunks_exact(n)) {
-                        for (j, x) in (0..width).zip(x.chunks_exact(n)) {
-                            tile::<T, 1, 1>(cpu, weights, x, n, &mut out[i * n_rows + j..], n_rows);
-                        }
+            // Called by name, or it would not be compiled for the CPU that this is compiled for.
+            macro_rules! tile {
+                ($($rows:literal x $columns:literal),*) => {
+                    match (height, width) {
+                        $(($rows, $columns) => {
+                            tile::<T, $rows, $columns>(cpu, weights, x, n, out, n_rows);
+                        })*
+                        _ => unreachable!("no tile of {height} x {width}"),
                     }
-                }
+                };
             }
+            tile!(
+                1 x 1, 1 x 2, 1 x 3, 1 x 4, 1 x 5, 1 x 6, 1 x 7, 1 x 8, 2 x 1, 2 x 2, 2 x 3, 2 x 4,
+                2 x 5, 2 x 6, 2 x 7, 2 x 8, 4 x 1, 4 x 2, 4 x 3, 4 x 4
+            );
         }
+        weights = &weights[height * n..];
+        sums = &mut sums[height * n_rows..];
     }
 }
 
