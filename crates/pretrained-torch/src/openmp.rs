@@ -79,7 +79,9 @@ mod tests {
     fn every_thread_does_the_job_and_a_panic_comes_back() {
         let team = OpenMp::of_libtorch().expect("libtorch has GCC's");
         let seen = Mutex::new(HashSet::new());
-        team.run(3, &|| drop(seen.lock().expect("no panic").insert(thread::current().id())));
+        team.run(3, &|| {
+            seen.lock().expect("no panic").insert(thread::current().id());
+        });
         assert_eq!(seen.lock().expect("no panic").len(), 3);
         let failed = catch_unwind(|| team.run(2, &|| panic!("on purpose")));
         assert!(failed.is_err());

@@ -52,9 +52,7 @@ void pretrained_autocast_end(bool cuda) noexcept {
   at::autocast::set_autocast_enabled(cuda ? at::kCUDA : at::kCPU, false);
 }
 
-// Whether an operator on the CPU does more, on this thread, than compute: remembers what gradients
-// need, or casts.
-bool pretrained_has_other_modes() noexcept {
-  return at::GradMode::is_enabled() || at::autocast::is_autocast_enabled(at::kCPU);
-}
+// This thread's modes.
+bool pretrained_grad_is_enabled() noexcept { return at::GradMode::is_enabled(); }
+bool pretrained_autocast_is_enabled() noexcept { return at::autocast::is_autocast_enabled(at::kCPU); }
 }

@@ -97,12 +97,18 @@ impl Drop for Autocast {
     }
 }
 
-/// Whether an operator on the CPU does more, on this thread, than compute: remembers what gradients
-/// need, or casts.
+/// Whether operators remember, on this thread, what gradients need.
 #[allow(unsafe_code)]
-pub(crate) fn has_other_modes() -> bool {
-    // SAFETY: Reads this thread's modes.
-    unsafe { pretrained_has_other_modes() }
+pub(crate) fn grad_is_enabled() -> bool {
+    // SAFETY: Reads this thread's mode.
+    unsafe { pretrained_grad_is_enabled() }
+}
+
+/// Whether operators on the CPU cast what they get, on this thread.
+#[allow(unsafe_code)]
+pub(crate) fn autocast_is_enabled() -> bool {
+    // SAFETY: Reads this thread's mode.
+    unsafe { pretrained_autocast_is_enabled() }
 }
 
 /// An `at::Tensor`.
@@ -127,5 +133,6 @@ unsafe extern "C" {
     ) -> bool;
     fn pretrained_autocast_begin(cuda: bool);
     fn pretrained_autocast_end(cuda: bool);
-    fn pretrained_has_other_modes() -> bool;
+    fn pretrained_grad_is_enabled() -> bool;
+    fn pretrained_autocast_is_enabled() -> bool;
 }

@@ -1,8 +1,10 @@
-//! Products of a few rows on the CPU, which is what writing a token is made of.
+//! Products with weights on the CPU, where libtorch's are not the fastest.
 //!
-//! libtorch's matrix-vector product reads weights at a third to a half of what memory delivers;
-//! `pretrained-kernels` reads them once, on libtorch's threads. libtorch stays the reference, and what does
-//! everything else: gradients, autocast, many rows, other devices and types.
+//! Writing a token is products of a few rows, and libtorch reads weights for them at a third to a half
+//! of what memory delivers: `pretrained-kernels` reads them once, on libtorch's threads. And where the
+//! CPU has no instructions for bf16, libtorch multiplies many rows of it at a quarter of the speed of
+//! f32. libtorch stays the reference, and does everything else: gradients, autocast, other devices
+//! and types.
 
 use pretrained_kernels::{Element, MAX_ROWS, Matrix, bf16, multiply};
 use tch::{Device, Kind, Tensor};
@@ -11,34 +13,50 @@ use crate::{openmp::OpenMp, ops};
 
 /// `y = x Wᵀ + b` of `x` (.., C) and `weight` (F, C).
 pub(crate) fn linear(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Tensor {
-    let (kind, c) = (x.kind(), x.size().last().copied().unwrap_or(0));
-    let is_plain = |it: &Tensor| {
-        it.kind() == kind && it.device() == Device::Cpu && it.is_contiguous() && it.numel() > 0
-    };
-    let few = x.device() == Device::Cpu
-        && x.numel() <= MAX_ROWS * c as usize
-        && is_plain(weight)
-        && bias.is_none_or(is_plain)
-        && !ops::has_other_modes();
-    let product = match kind {
-        Kind::Float if few => product::<f32>(x, weight, bias),
-        Kind::BFloat16 if few => product::<bf16>(x, weight, bias),
+    let all = || [x, weight].into_iter().chain(bias);
+    let is_plain = |it: &Tensor| it.kind() == x.kind() && it.device() == Device::Cpu;
+    let remembers = || ops::grad_is_enabled() && all().any(|it| it.requires_grad());
+    if !all().all(is_plain) || ops::autocast_is_enabled() || remembers() {
+        return x.linear(weight, bias);
+    }
+    let n_rows = x.numel() / x.size().last().map_or(1, |&it| it.max(1) as usize);
+    let product = match x.kind() {
+        Kind::Float if n_rows <= MAX_ROWS => product::<f32>(x, weight, bias),
+        Kind::BFloat16 if n_rows <= MAX_ROWS => product::<bf16>(x, weight, bias),
+        // Making the weights longer pays from some dozens of rows on.
+        Kind::BFloat16 if n_rows >= 32 && !multiplies_bf16() => {
+            let [x, weight] = [x, weight].map(|it| it.to_kind(Kind::Float));
+            let bias = bias.map(|it| it.to_kind(Kind::Float));
+            Some(x.linear(&weight, bias.as_ref()).to_kind(Kind::BFloat16))
+        }
         _ => None,
     };
     product.unwrap_or_else(|| x.linear(weight, bias))
+}
+
+/// Whether the CPU has instructions for products in bf16.
+fn multiplies_bf16() -> bool {
+    #[cfg(target_arch = "x86_64")]
+    return std::arch::is_x86_feature_detected!("avx512bf16");
+    #[cfg(not(target_arch = "x86_64"))]
+    return true;
 }
 
 /// The product, of tensors on the CPU whose numbers are `T`s, one behind the other; none if sizes
 /// do not go together.
 fn product<T: Element>(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Option<Tensor> {
     let (f, c) = weight.size2().ok()?;
+    if x.size().last() != Some(&c) || x.numel() == 0 || !weight.is_contiguous() {
+        return None;
+    }
     let x = x.contiguous();
     let mut size = x.size();
     *size.last_mut()? = f;
     let y = Tensor::zeros(size, (x.kind(), Device::Cpu));
 
     let matrix = Matrix::new(numbers::<T>(weight)?, f as usize, c as usize).ok()?;
-    let bias = match bias {
+    let bias = bias.map(Tensor::contiguous);
+    let bias = match &bias {
         Some(bias) => Some(numbers(bias)?),
         None => None,
     };
@@ -78,10 +96,10 @@ mod tests {
     const CPU: Device = Device::Cpu;
 
     #[test]
-    fn few_rows_are_multiplied_as_libtorch_multiplies_them() {
+    fn products_are_those_of_libtorch() {
         tch::manual_seed(7);
         for (kind, tolerance) in [(Kind::Float, 1e-5), (Kind::BFloat16, 1e-2)] {
-            for rows in [1, 2, 7, 8, 9] {
+            for rows in [1, 2, 7, 8, 9, 40] {
                 let _guard = tch::no_grad_guard();
                 let x = Tensor::randn([rows, 1, 96], (kind, CPU));
                 let weight = Tensor::randn([40, 96], (kind, CPU)) / 10.0;
