@@ -86,6 +86,18 @@ fn a_trained_run_is_listed_verified_converted_and_pruned() {
         "3",
     ]));
 
+    // A model that this command knows nothing of may be whole all the same.
+    let config = fs::read_to_string(model.join("config.json")).expect("a config");
+    for (from, to) in [("\"llama\"", "\"unheard_of\""), ("LlamaForCausalLM", "LlamaModel")] {
+        fs::write(model.join("config.json"), config.replace(from, to)).expect("written");
+        succeeds(pretrained(["verify"]).arg(&model));
+    }
+    let wider = config.replace("\"intermediate_size\": ", "\"intermediate_size\": 1");
+    fs::write(model.join("config.json"), wider).expect("written");
+    let output = pretrained(["verify"]).arg(&model).output().expect("the command starts");
+    assert_eq!(output.status.code(), Some(1), "shapes differ from the configuration's");
+    fs::write(model.join("config.json"), config).expect("written");
+
     // One bit, in the middle of the weights.
     let weights = checkpoint.join("model.safetensors");
     let mut bytes = fs::read(&weights).expect("weights");

@@ -1,4 +1,5 @@
 use std::{
+    io,
     path::{Path, PathBuf},
     sync::atomic::{AtomicU64, Ordering},
 };
@@ -10,7 +11,7 @@ use pretrained_tokenizer::TokenizerFiles;
 use rayon::prelude::*;
 
 use crate::{
-    Error, OpenOptions, Warning, Weights, artifact, cache, dir::ModelDir, error::Failures,
+    Error, Missing, OpenOptions, Warning, Weights, artifact, cache, dir::ModelDir, error::Failures,
 };
 
 /// How closely to look.
@@ -59,22 +60,63 @@ pub struct NonFinite {
 /// pickle agrees with its own checksums. A safetensors file has none: whether its bytes are the
 /// ones that were saved, only a checkpoint's manifest can tell.
 ///
-/// Goes on after the first problem. Fails only if there is nothing to look at.
+/// Goes on after the first problem. Fails if there is nothing to look at, or if something may not be
+/// looked at: that is no damage, and whether there is any is not known.
 pub fn verify(path: impl AsRef<Path>, options: &VerifyOptions) -> Result<Verification, Error> {
     let path = cache::resolve(path.as_ref())?;
-    let mut verification = Verification { path: path.clone(), ..Verification::default() };
+    let mut look = Look::default();
+    look.found.path.clone_from(&path);
     let weights = if path.is_dir() {
         let (dir, _unchanged) = artifact::open_dir(&path)?;
-        verification.check_dir(&dir, options)
+        look.check_dir(&dir, options)
     } else {
-        let weights = verification.keep(Weights::open_file(&path, options.strictness));
-        verification.warnings = weights.as_ref().map(Weights::odd).unwrap_or_default();
+        let weights = look.keep(Weights::open_file(&path, options.strictness));
+        look.found.warnings = weights.as_ref().map(Weights::odd).unwrap_or_default();
         weights
     };
     if let Some(weights) = weights {
-        verification.check_weights(&weights, options);
+        look.check_weights(&weights, options);
     }
-    Ok(verification)
+    match look.unknown {
+        Some(error) if look.found.is_whole() => return Err(error),
+        error => look.found.problems.extend(error.map(|it| with_causes(&it))),
+    }
+    Ok(look.found)
+}
+
+/// A verification under way.
+#[derive(Debug, Default)]
+struct Look {
+    found: Verification,
+    /// The first reason for which something could not be looked at.
+    unknown: Option<Error>,
+}
+
+/// Whether another copy of the same would do.
+fn is_damage(error: &Error) -> bool {
+    use pretrained_pickle::{Error as PickleError, FormatError};
+    match error {
+        Error::Io(e) => e.kind() != io::ErrorKind::PermissionDenied,
+        Error::Missing { missing, .. } => !matches!(missing, Missing::Config | Missing::Directory),
+        Error::Foreign(_) | Error::Refused { .. } => false,
+        Error::Tokenizer(pretrained_tokenizer::Error::Foreign(_)) => false,
+        Error::Safetensors(pretrained_safetensors::Error::NotAFile { .. }) => false,
+        Error::Safetensors(pretrained_safetensors::Error::Io(e)) => {
+            e.kind() != io::ErrorKind::PermissionDenied
+        }
+        Error::Pickle(PickleError::NotAFile { .. }) => false,
+        Error::Pickle(PickleError::Io(e)) => e.kind() != io::ErrorKind::PermissionDenied,
+        // It holds what we do not read, and may be as its writer left it.
+        Error::Pickle(PickleError::Format { source, .. }) => !matches!(
+            source,
+            FormatError::Tar
+                | FormatError::Opcode { .. }
+                | FormatError::Global { .. }
+                | FormatError::Unnamed { .. }
+                | FormatError::Dtype(_)
+        ),
+        _ => true,
+    }
 }
 
 impl Verification {
@@ -82,7 +124,9 @@ impl Verification {
     pub fn is_whole(&self) -> bool {
         self.problems.is_empty()
     }
+}
 
+impl Look {
     fn check_dir(&mut self, dir: &ModelDir, options: &VerifyOptions) -> Option<Weights> {
         self.keep(artifact::read_generation_config(dir));
         let tokenizer = self.keep(TokenizerFiles::read(dir.path()).map_err(Error::from));
@@ -92,11 +136,13 @@ impl Verification {
         let open = OpenOptions { variant, strictness };
         match artifact::open_weights(dir, &config, &open) {
             Ok((weights, warnings)) => {
-                self.warnings = warnings;
+                self.found.warnings = warnings;
                 Some(weights)
             }
             Err(Failures(errors)) => {
-                self.problems.extend(errors.iter().map(|it| with_causes(it)));
+                for error in errors {
+                    self.keep::<()>(Err(error));
+                }
                 None
             }
         }
@@ -106,30 +152,39 @@ impl Verification {
         for name in files.names().filter(|it| it.ends_with(".json")) {
             let json = files.get(name).unwrap_or_default();
             if let Err(e) = serde_json::from_slice::<serde::de::IgnoredAny>(json) {
-                self.problems.push(format!("{}: not JSON: {e}", dir.path().join(name).display()));
+                self.found
+                    .problems
+                    .push(format!("{}: not JSON: {e}", dir.path().join(name).display()));
             }
         }
     }
 
     fn check_weights(&mut self, weights: &Weights, options: &VerifyOptions) {
-        self.tensors = weights.len();
+        self.found.tensors = weights.len();
         for file in weights.files() {
-            self.files.push((file.name().to_owned(), file.bytes()));
+            self.found.files.push((file.name().to_owned(), file.bytes()));
             self.keep(file.verify_checksums());
         }
-        if options.values && self.is_whole() {
+        if options.values && self.found.is_whole() {
             let names: Vec<&str> = weights.names().collect();
             let found = names.into_par_iter().map(|it| count_non_finite(weights, it));
             for found in found.collect::<Vec<_>>() {
                 let found = self.keep(found).flatten();
-                self.non_finite.extend(found);
+                self.found.non_finite.extend(found);
             }
         }
     }
 
     /// Takes note of an error.
     fn keep<T>(&mut self, result: Result<T, Error>) -> Option<T> {
-        result.map_err(|e| self.problems.push(with_causes(&e))).ok()
+        match result {
+            Ok(found) => return Some(found),
+            Err(e) if is_damage(&e) => self.found.problems.push(with_causes(&e)),
+            Err(e) => {
+                self.unknown.get_or_insert(e);
+            }
+        }
+        None
     }
 }
 

@@ -5,8 +5,9 @@ use std::{
 
 use anyhow::Result;
 use pretrained::{
-    artifact::{self, CONFIG, NonFinite, Strictness, Verification, VerifyOptions},
+    artifact::{self, AutoConfig, CONFIG, NonFinite, Strictness, Verification, VerifyOptions},
     checkpoint::{self, Checkpoints, MANIFEST, Report},
+    config,
     torch::{self, AutoModelForCausalLM, Device},
     train::TrainerState,
 };
@@ -48,6 +49,8 @@ struct Verified {
     content: Option<Report>,
     /// What is damaged, by either.
     problems: Vec<String>,
+    /// Why the shapes were not compared with the configuration, if they were not.
+    not_compared: Option<String>,
 }
 
 pub(crate) fn run(args: Args) -> Result<ExitCode> {
@@ -80,6 +83,11 @@ pub(crate) fn run(args: Args) -> Result<ExitCode> {
             for warning in &it.structure.warnings {
                 output::note(format_args!("warning: {warning}"));
             }
+            if let Some(reason) = &it.not_compared {
+                output::note(format_args!(
+                    "note: shapes and names were not compared with config.json: {reason}"
+                ));
+            }
         }
     }
     Ok(if is_whole { ExitCode::SUCCESS } else { ExitCode::FAILURE })
@@ -92,20 +100,64 @@ fn verify(path: &Path, options: &VerifyOptions) -> Result<Verified> {
     let damage = content.iter().flat_map(|it| &it.damage);
     let mut problems: Vec<String> = damage.map(|it| format!("{}: {it}", path.display())).collect();
     problems.extend(structure.problems.iter().cloned());
+    let mut not_compared = None;
     if problems.is_empty() && path.join(CONFIG).exists() && options.variant.is_none() {
-        problems.extend(misfit(path));
+        match misfit(path) {
+            Misfit::None => (),
+            Misfit::Damage(problem) => problems.push(problem),
+            Misfit::Unknown(reason) => not_compared = Some(reason),
+        }
     }
-    Ok(Verified { structure, content, problems })
+    Ok(Verified { structure, content, problems, not_compared })
 }
 
-/// Why the weights are not those of the network that the configuration describes. Nothing is read
-/// for it: on the CPU weights stay in their files until they are used.
-fn misfit(path: &Path) -> Option<String> {
-    let error = AutoModelForCausalLM::from_pretrained(path, Device::Cpu).err()?;
-    if matches!(error, torch::Error::NoCausalLm(_)) {
-        return None;
-    }
-    Some(format!("{:#}", anyhow::Error::new(error)))
+/// Whether the weights are those of the network that the configuration describes.
+enum Misfit {
+    None,
+    Damage(String),
+    /// There is no telling, for this reason.
+    Unknown(String),
+}
+
+/// Nothing is read for it: on the CPU weights stay in their files until they are used.
+fn misfit(path: &Path) -> Misfit {
+    let Err(error) = AutoModelForCausalLM::from_pretrained(path, Device::Cpu) else {
+        return Misfit::None;
+    };
+    let config = AutoConfig::from_pretrained(path).ok();
+    let architectures = config.as_ref().and_then(|it| it.get("architectures"));
+    let architecture = architectures.and_then(|it| it.as_array()?.first()?.as_str());
+    let is_causal_lm =
+        architecture.is_none_or(|it| it.ends_with("ForCausalLM") || it.ends_with("LMHeadModel"));
+    let unknown = match &error {
+        torch::Error::NoCausalLm(model_type) => {
+            format!("`{model_type}` models are not loaded by this command")
+        }
+        torch::Error::Artifact(artifact::Error::Config { source, .. })
+        | torch::Error::Config(source)
+            if matches!(
+                source,
+                config::Error::UnsupportedModelType(_) | config::Error::NoModelType
+            ) =>
+        {
+            source.to_string()
+        }
+        torch::Error::Weights { report, .. } if report.mismatched.is_empty() => {
+            let is_expert = |it: &String| it.contains(".experts.");
+            match architecture {
+                Some(architecture) if !is_causal_lm => {
+                    format!("the head of a {} is not known", one_line(architecture))
+                }
+                _ if report.missing.iter().chain(&report.unexpected).all(is_expert) => {
+                    "the experts of a layer are stored as one tensor, which is not read yet"
+                        .to_owned()
+                }
+                _ => return Misfit::Damage(format!("{:#}", anyhow::Error::new(error))),
+            }
+        }
+        _ => return Misfit::Damage(format!("{:#}", anyhow::Error::new(error))),
+    };
+    Misfit::Unknown(unknown)
 }
 
 impl Verified {
@@ -139,6 +191,7 @@ impl Verified {
             "files": files.collect::<Vec<Value>>(),
             "tensors": tensors,
             "problems": self.problems,
+            "not_compared": self.not_compared,
             "warnings": warnings.iter().map(ToString::to_string).collect::<Vec<String>>(),
             "non_finite": non_finite.collect::<Vec<Value>>(),
         })

@@ -101,6 +101,25 @@ fn every_damaged_file_is_named() {
 }
 
 #[test]
+fn what_cannot_be_looked_at_is_not_called_damaged() {
+    let temp = temp();
+    let path = temp.path().join("model.safetensors");
+    write_weights(&path, &[("a", &[4])]);
+    let fails = |path: &std::path::Path| {
+        verify(path, &VerifyOptions::default()).expect_err("not known").to_string()
+    };
+    assert!(fails(temp.path()).contains("there is no config.json"), "{}", fails(temp.path()));
+    assert!(fails(std::path::Path::new("/dev/null")).ends_with("a pipe or a device, not a file"));
+    // A pickle of a whole object.
+    let object = temp.path().join("object.bin");
+    fs::write(&object, b"\x80\x02cmy.module\nNet\n.").expect("write");
+    assert!(fails(&object).contains("object.bin"));
+    let damaged = temp.path().join("damaged.bin");
+    fs::write(&damaged, b"\x80\x02]").expect("write");
+    assert_eq!(problems(&damaged).len(), 1);
+}
+
+#[test]
 fn a_flipped_bit_in_a_pickle_is_found() {
     let temp = temp();
     let path = temp.path().join("pytorch_model.bin");
