@@ -41,7 +41,7 @@ impl Artifact {
     pub fn open_with(path: impl AsRef<Path>, options: &OpenOptions) -> Result<Artifact, Error> {
         let (dir, _unchanged) = open_dir(path.as_ref())?;
         let config = read_config(&dir)?;
-        let (weights, warnings) = open_weights(&dir, &config, options)?;
+        let (weights, warnings) = open_weights(&dir, Some(&config), options)?;
         let generation_config = read_generation_config(&dir)?;
         let dir = dir.path().to_owned();
         Ok(Artifact { dir, config, generation_config, weights, warnings })
@@ -116,12 +116,12 @@ pub(crate) fn read_generation_config(dir: &ModelDir) -> Result<Option<Generation
 
 pub(crate) fn open_weights(
     dir: &ModelDir,
-    config: &Config,
+    config: Option<&Config>,
     options: &OpenOptions,
 ) -> Result<(Weights, Vec<Warning>), Failures> {
     let names = dir.names()?;
     let variant = options.variant.as_deref();
-    let named = config.get(WEIGHTS_NAME).and_then(|it| it.as_str());
+    let named = config.and_then(|it| it.get(WEIGHTS_NAME)?.as_str());
     let found = match named {
         Some(name) => WeightFiles::named(name),
         None => WeightFiles::find(&names, variant),

@@ -4,6 +4,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use pretrained_config::Config;
 use pretrained_fs::{NewFile, StagedSet};
 use pretrained_safetensors::{Dtype, Index, Layout, Metadata, shard_name};
 use pretrained_tokenizer::TokenizerFiles;
@@ -13,10 +14,11 @@ use crate::{
     Weights, artifact,
     artifact::WEIGHTS_NAME,
     cache,
-    files::is_shard_of,
+    files::{WeightFiles, is_shard_of},
     save::{FORMAT, Plan, save_with, write_error},
     stream::Stream,
     tied,
+    weight_file::WeightFile,
 };
 
 /// Is told how many bytes of how many are written.
@@ -29,6 +31,8 @@ pub struct ConvertOptions {
     pub dtype: Option<Dtype>,
     /// How to cut the result into files, and under which variant to read and to save.
     pub save: SaveOptions,
+    /// Whether to read files that break the safetensors format as the reference lets them.
+    pub strictness: Strictness,
 }
 
 /// What was converted.
@@ -47,8 +51,9 @@ pub struct Converted {
 }
 
 /// Writes weights anew as safetensors: a model directory into another one, with its config and
-/// tokenizer, or a single file into a `.safetensors` file: into shards of that name and an index if
-/// it would be over [`SaveOptions::max_shard_size`].
+/// tokenizer; or its weights alone, those of an index or those of a single file into a
+/// `.safetensors` file: into shards of that name and an index if it would be over
+/// [`SaveOptions::max_shard_size`].
 ///
 /// Tensors are streamed: memory does not grow with the model. What is at the destination is
 /// replaced as a whole, or not at all.
@@ -66,22 +71,46 @@ pub fn convert(
         let reason = Refusal::SourceIsDestination;
         return Err(Error::Refused { path: dest.to_owned(), reason });
     }
-    match source.is_dir() {
-        true => convert_dir(&source, dest, options, &progress),
-        false => convert_file(&source, dest, options, &progress),
+    let open =
+        OpenOptions { variant: options.save.variant.clone(), strictness: options.strictness };
+    let is_file = dest.extension().is_some_and(|it| it == EXTENSION) && !dest.is_dir();
+    let name = source.file_name().unwrap_or_default().to_string_lossy();
+    if source.is_dir() && !is_file {
+        return convert_dir(&source, dest, options, &open, &progress);
     }
+    let (weights, config, warnings) = if source.is_dir() {
+        let (dir, _unchanged) = artifact::open_dir(&source)?;
+        let config = dir.open(CONFIG)?.map(|_| artifact::read_config(&dir)).transpose()?;
+        let (weights, warnings) = artifact::open_weights(&dir, config.as_ref(), &open)?;
+        (weights, config, warnings)
+    } else if let Some(index) = WeightFiles::index(&name) {
+        let parent = source.parent().filter(|it| *it != Path::new("")).unwrap_or(Path::new("."));
+        let (dir, _unchanged) = artifact::open_dir(parent)?;
+        let (weights, warnings) = Weights::open(&dir, &index, open.strictness)?;
+        (weights, None, warnings)
+    } else {
+        let weights = Weights::open_file(&source, open.strictness)?;
+        let warnings = weights.odd();
+        (weights, None, warnings)
+    };
+    if weights.is_empty() {
+        return Err(Error::Refused { path: source, reason: Refusal::NoTensors });
+    }
+    let mut converted = convert_weights(&weights, config.as_ref(), dest, options, &progress)?;
+    converted.warnings.splice(0..0, warnings);
+    Ok(converted)
 }
 
 fn convert_dir(
     source: &Path,
     dest: &Path,
     options: &ConvertOptions,
+    open: &OpenOptions,
     progress: &Progress<'_>,
 ) -> Result<Converted, Error> {
     let (dir, _unchanged) = artifact::open_dir(source)?;
     let mut config = artifact::read_config(&dir)?;
-    let open = OpenOptions { variant: options.save.variant.clone(), ..OpenOptions::default() };
-    let (weights, mut warnings) = artifact::open_weights(&dir, &config, &open)?;
+    let (weights, mut warnings) = artifact::open_weights(&dir, Some(&config), open)?;
     let untied = tied::untie(&weights, Some(&config))?;
 
     let stream = Stream::new(&weights, &untied.dropped, options.dtype);
@@ -110,8 +139,10 @@ fn convert_dir(
     Ok(stream.converted(files, untied.dropped, warnings))
 }
 
-fn convert_file(
-    source: &Path,
+/// Weights alone, into a file or shards of its name.
+fn convert_weights(
+    weights: &Weights,
+    config: Option<&Config>,
     dest: &Path,
     options: &ConvertOptions,
     progress: &Progress<'_>,
@@ -121,12 +152,11 @@ fn convert_file(
     let Some(stem) = name.strip_suffix(".safetensors").filter(|it| !it.is_empty()) else {
         return refused(Refusal::NotNamedSafetensors);
     };
-    let weights = Weights::open_file(source, Strictness::Strict)?;
-    let mut untied = tied::untie(&weights, None)?;
+    let mut untied = tied::untie(weights, config)?;
     // The one key that means something else in a file's metadata.
     untied.dropped.remove(FORMAT[0]);
 
-    let stream = Stream::new(&weights, &untied.dropped, options.dtype);
+    let stream = Stream::new(weights, &untied.dropped, options.dtype);
     let mut metadata = Metadata::from([FORMAT.map(str::to_owned).into()]);
     // Without a config, this is how the `safetensors` package tells its `load_model` of tied names.
     metadata.extend(untied.dropped.clone());
@@ -158,9 +188,12 @@ fn convert_file(
         let is_index = shards_of.is_some() && it.strip_suffix(".index.json") == Some(&single);
         it == single || is_index || shards_of.as_ref().is_some_and(is_shard)
     };
-    let real = fs::canonicalize(source).unwrap_or_else(|_| source.to_owned());
-    let is_beside = fs::canonicalize(parent).is_ok_and(|it| real.parent() == Some(&it));
-    if is_beside && real.file_name().is_some_and(|it| belongs(&it.to_string_lossy())) {
+    let is_replaced = |file: &WeightFile| {
+        let real = fs::canonicalize(file.path()).unwrap_or_else(|_| file.path().to_owned());
+        let is_beside = fs::canonicalize(parent).is_ok_and(|it| real.parent() == Some(&it));
+        is_beside && real.file_name().is_some_and(|it| belongs(&it.to_string_lossy()))
+    };
+    if weights.files().iter().any(is_replaced) {
         return refused(Refusal::SourceIsDestination);
     }
     stream.verify_rest()?;
@@ -177,10 +210,8 @@ fn convert_file(
         checked.map_err(|e| write_error(&parent.join(name), e))?;
     }
     staged.publish()?;
-    let mut warnings = weights.odd();
-    warnings.extend(untied.warnings);
     let files = files.iter().map(|(name, it)| (parent.join(name), it.file_len())).collect();
-    Ok(stream.converted(files, untied.dropped, warnings))
+    Ok(stream.converted(files, untied.dropped, untied.warnings))
 }
 
 const EXTENSION: &str = "safetensors";

@@ -73,6 +73,7 @@ pub enum Missing {
 pub enum Refusal {
     NotAPlainName,
     SourceIsDestination,
+    NoTensors,
     NotNamedSafetensors,
 }
 
@@ -131,6 +132,9 @@ impl fmt::Display for Refusal {
             }
             Refusal::SourceIsDestination => {
                 f.write_str("refused: this is the source as well; name another destination")
+            }
+            Refusal::NoTensors => {
+                f.write_str("there are no tensors in it, so there is nothing to write")
             }
             Refusal::NotNamedSafetensors => f.write_str(
                 "refused: a single file is converted into a single file; name it *.safetensors",

@@ -37,6 +37,14 @@ impl WeightFiles {
         }
     }
 
+    /// The weights whose index has this name, if it is one of an index.
+    pub(crate) fn index(name: &str) -> Option<WeightFiles> {
+        if name.ends_with(".safetensors.index.json") {
+            return Some(WeightFiles::SafetensorsIndex(name.to_owned()));
+        }
+        name.ends_with(".bin.index.json").then(|| WeightFiles::PickleIndex(name.to_owned()))
+    }
+
     /// The file's name.
     pub(crate) fn name(&self) -> &str {
         match self {

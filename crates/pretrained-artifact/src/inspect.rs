@@ -102,7 +102,7 @@ pub fn inspect(path: impl AsRef<Path>, options: &OpenOptions) -> Result<Inspecti
     }
     let (dir, _unchanged) = artifact::open_dir(&path)?;
     let config = artifact::read_config(&dir)?;
-    let (weights, warnings) = artifact::open_weights(&dir, &config, options)?;
+    let (weights, warnings) = artifact::open_weights(&dir, Some(&config), options)?;
     let text = |key: &str| config.get(key).and_then(|it| it.as_str()).map(str::to_owned);
     let architectures = config.get("architectures").and_then(|it| it.as_array());
     let architectures = architectures.into_iter().flatten().filter_map(|it| it.as_str());

@@ -134,7 +134,7 @@ impl Look {
         let config = self.keep(artifact::read_config(dir))?;
         let (variant, strictness) = (options.variant.clone(), options.strictness);
         let open = OpenOptions { variant, strictness };
-        match artifact::open_weights(dir, &config, &open) {
+        match artifact::open_weights(dir, Some(&config), &open) {
             Ok((weights, warnings)) => {
                 self.found.warnings = warnings;
                 Some(weights)

@@ -2,7 +2,9 @@ use std::{path::PathBuf, process::ExitCode};
 
 use anyhow::Result;
 use pretrained::{
-    artifact::{ConvertOptions, Converted, SaveOptions, convert, parse_float_dtype, parse_size},
+    artifact::{
+        ConvertOptions, Converted, SaveOptions, Strictness, convert, parse_float_dtype, parse_size,
+    },
     safetensors::Dtype,
 };
 use serde_json::{Value, json};
@@ -14,17 +16,17 @@ use crate::{
 
 /// Write weights anew as safetensors, from pickled or other ones.
 ///
-/// A model directory becomes another model directory, with its config and tokenizer; a single
-/// file becomes a .safetensors file, or shards of that name and an index if it is over the shard
-/// size. What is at the destination is replaced as a whole.
+/// A model directory becomes another model directory, with its config and tokenizer; its weights
+/// alone, an index's or a single file's become a .safetensors file, or shards of that name and an
+/// index if they are over the shard size. What is at the destination is replaced as a whole.
 ///
 /// Every tensor of a pickle is written: what is nested is named by its path, with dots. If all
 /// tensors are in an entry called state_dict, model_state_dict, model or module, its name is left
 /// out. Several names of one tensor are stored once, and told.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// A model directory, org/name from the Hugging Face cache, or a .bin, .pt, .pth, .ckpt or
-    /// .safetensors file.
+    /// A model directory, org/name from the Hugging Face cache (org/name@revision for another than
+    /// main), a .bin, .pt, .pth, .ckpt or .safetensors file, or the .index.json of several.
     src: PathBuf,
     /// The directory or the .safetensors file to write.
     dst: PathBuf,
@@ -37,6 +39,10 @@ pub(crate) struct Args {
     /// The variant to read and to write, such as fp16 for model.fp16.safetensors.
     #[arg(long)]
     variant: Option<String>,
+    /// Read files that break the safetensors format in ways that the reference lets pass, with a
+    /// warning.
+    #[arg(long)]
+    compat: bool,
     /// Print JSON.
     #[arg(long)]
     json: bool,
@@ -44,7 +50,8 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: Args) -> Result<ExitCode> {
     let save = SaveOptions { max_shard_size: args.max_shard_size, variant: args.variant };
-    let options = ConvertOptions { dtype: args.dtype, save };
+    let strictness = if args.compat { Strictness::Compat } else { Strictness::Strict };
+    let options = ConvertOptions { dtype: args.dtype, save, strictness };
     let bar = Bar::bytes("convert");
     let converted = convert(&args.src, &args.dst, &options, |done, total| bar.set(done, total));
     bar.finish();
@@ -91,5 +98,8 @@ fn dtype(text: &str) -> Result<Dtype, String> {
 }
 
 fn size(text: &str) -> Result<u64, String> {
-    parse_size(text).map_err(|e| e.to_string())
+    match parse_size(text) {
+        Ok(0) => Err("a file has at least one byte".to_owned()),
+        parsed => parsed.map_err(|e| e.to_string()),
+    }
 }

@@ -16,8 +16,8 @@ use crate::{
 /// tensors.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// A .safetensors or .bin file, a model directory, org/name from the Hugging Face cache, or the
-    /// directory of a run.
+    /// A .safetensors or .bin file, a model directory, org/name or org/name@revision from the Hugging
+    /// Face cache, or the directory of a run.
     path: PathBuf,
     /// The variant of the weights, such as fp16 for model.fp16.safetensors.
     #[arg(long)]

@@ -24,8 +24,8 @@ use crate::{
 /// all files are there and agree with each other. Exit code 0: whole; 1: damaged, or not readable.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// A .safetensors or .bin file, a model directory, org/name from the Hugging Face cache, a
-    /// checkpoint, or the directory of a run.
+    /// A .safetensors or .bin file, a model directory, org/name or org/name@revision from the
+    /// Hugging Face cache, a checkpoint, or the directory of a run.
     path: PathBuf,
     /// The variant of the weights, such as fp16 for model.fp16.safetensors.
     #[arg(long)]

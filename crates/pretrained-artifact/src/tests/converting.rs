@@ -8,7 +8,7 @@ use pretrained_pickle::{Key, Tensor, Value};
 use pretrained_safetensors::{Dtype, TensorFile, cast};
 
 use super::{layouts::layout_dir, listing, save_ab, temp};
-use crate::{Artifact, ConvertOptions, Converted, Error, SaveOptions, Tie, Warning};
+use crate::{Artifact, ConvertOptions, Converted, Error, SaveOptions, Strictness, Tie, Warning};
 
 /// Converts a layout, and checks every tensor of the result against what torch loads from the
 /// source. Tied names are among the dropped ones, and nowhere else.
@@ -426,4 +426,62 @@ fn named_chat_templates_change_with_the_model() {
     assert_eq!(convert(&with), (Some("{}".into()), Some("new".into())));
     assert_eq!(convert(&without), (Some("{ }".into()), None));
     assert!(!dest.join("additional_chat_templates").exists());
+}
+
+/// Weights of a directory, or of an index, without a config.
+#[test]
+fn weights_alone_become_a_file() {
+    let temp = temp();
+    let (dir, expected) = (temp.path().join("shards"), temp.path().join("expected.safetensors"));
+    fs::create_dir(&dir).expect("mkdir");
+    for name in listing(&layout_dir("pickled-sharded")) {
+        fs::copy(layout_dir("pickled-sharded").join(&name), dir.join(&name)).expect("copy");
+    }
+    let tensors = |path: &Path| {
+        let file = TensorFile::read(path).expect("valid");
+        let all = file.tensors().map(|(name, it)| (name.to_owned(), it.data().to_vec()));
+        all.collect::<BTreeMap<_, _>>()
+    };
+    // One with a config is no other.
+    convert(&dir, &expected, &ConvertOptions::default()).expect("convert");
+    fs::remove_file(dir.join("config.json")).expect("remove");
+    let dest = temp.path().join("out.safetensors");
+    for source in [dir.clone(), dir.join("pytorch_model.bin.index.json")] {
+        let converted = convert(&source, &dest, &ConvertOptions::default()).expect("convert");
+        assert_eq!(converted.files.len(), 1);
+        assert_eq!(tensors(&dest), tensors(&expected));
+    }
+    let error = convert(&dir, temp.path().join("model"), &ConvertOptions::default());
+    assert!(error.expect_err("no config").to_string().contains("config.json"));
+}
+
+#[test]
+fn a_file_that_only_the_reference_lets_pass_is_converted_on_request() {
+    let temp = temp();
+    let (source, dest) = (temp.path().join("odd.safetensors"), temp.path().join("new.safetensors"));
+    // Not padded: the data begins at an odd place.
+    let header = r#"{"w":{"dtype":"F32","shape":[1],"data_offsets":[0,4]} }"#;
+    let mut bytes = (header.len() as u64).to_le_bytes().to_vec();
+    bytes.extend(header.as_bytes());
+    bytes.extend(1.5f32.to_le_bytes());
+    fs::write(&source, bytes).expect("write");
+    let error = convert(&source, &dest, &ConvertOptions::default()).expect_err("strict");
+    assert!(error.to_string().contains("odd.safetensors"), "{error}");
+    let compat = ConvertOptions { strictness: Strictness::Compat, ..ConvertOptions::default() };
+    let converted = convert(&source, &dest, &compat).expect("convert");
+    assert_eq!(converted.warnings.len(), 1, "{:?}", converted.warnings);
+    let data = TensorFile::read(&dest).expect("strict").tensor("w").map(|it| it.data().to_vec());
+    assert_eq!(data, Some(1.5f32.to_le_bytes().to_vec()));
+}
+
+#[test]
+fn what_has_no_tensors_is_not_converted() {
+    let temp = temp();
+    let empty = b"\x08\0\0\0\0\0\0\0{}      ";
+    fs::write(temp.path().join("empty.safetensors"), empty).expect("write");
+    let dest = temp.path().join("out.safetensors");
+    let error = convert(temp.path().join("empty.safetensors"), &dest, &ConvertOptions::default());
+    let error = error.expect_err("no tensors").to_string();
+    assert!(error.ends_with("there are no tensors in it, so there is nothing to write"), "{error}");
+    assert!(!dest.exists());
 }
