@@ -112,21 +112,27 @@ pub(crate) fn untie(weights: &Weights, config: Option<&Config>) -> Result<Untied
 /// The name in a group of names of one tensor that another one of them is stored under.
 fn source_of<'a>(target: &str, group: &'a [String], has_config: bool) -> Option<&'a str> {
     let is_pair = |it: &&String| PAIRS.contains(&(it.as_str(), target));
-    let is_source = |it: &&String| !TARGETS.contains(&it.as_str());
-    let mut sources = group.iter().filter(is_source);
+    // A second embedding is the source of a head where there is no first.
+    let has_first = group.iter().any(|it| !is_target(it));
+    let is_target = |it: &str| if has_first { is_target(it) } else { HEADS.contains(&it) };
+    let mut sources = group.iter().filter(|it| !is_target(it));
     let (first, only) = (sources.next(), sources.next().is_none());
     let source = match group.iter().find(is_pair) {
         Some(source) => Some(source),
-        None if has_config => first.filter(|_| only && TARGETS.contains(&target)),
+        None if has_config => first.filter(|_| only && is_target(target)),
         None => first.or(group.first()),
     };
     source.map(String::as_str).filter(|it| *it != target)
 }
 
+/// Whether a name is a source only where there is no other.
+fn is_target(name: &str) -> bool {
+    HEADS.contains(&name) || SECOND_EMBEDDINGS.contains(&name)
+}
+
 /// Groups of names that stand for one tensor, the source first, as far as that can be told without
 /// reading tensors: by shared memory, and by what the config ties and the weights have once.
 pub(crate) fn groups(weights: &Weights, config: Option<&Config>) -> Vec<Vec<String>> {
-    let is_target = |it: &str| TARGETS.contains(&it);
     let mut groups = Vec::new();
     for group in weights.files().iter().flat_map(|it| it.aliases()) {
         let mut group = group.clone();
@@ -174,12 +180,16 @@ const PAIRS: [(&str, &str); 13] = [
     ("model.shared.weight", "model.decoder.embed_tokens.weight"),
 ];
 
-/// Names that are never a source.
-const TARGETS: [&str; 8] = [
+/// What a model makes its output with.
+const HEADS: [&str; 4] = [
     "lm_head.weight",
     "embed_out.weight",
     "cls.predictions.decoder.weight",
     "cls.predictions.decoder.bias",
+];
+
+/// Embeddings that are tied to another one, where there is one.
+const SECOND_EMBEDDINGS: [&str; 4] = [
     "encoder.embed_tokens.weight",
     "decoder.embed_tokens.weight",
     "model.encoder.embed_tokens.weight",

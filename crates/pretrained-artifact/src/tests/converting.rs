@@ -249,6 +249,23 @@ fn three_names_of_one_tensor_are_stored_once() {
     assert_eq!(names_of(&dest.join("model.safetensors")), names);
 }
 
+/// As OPT has it: the only embedding is called as another family's second one.
+#[test]
+fn a_decoders_embedding_is_the_source_of_a_head_where_there_is_no_other() {
+    let temp = temp();
+    let dir = temp.path().join("model");
+    fs::create_dir(&dir).expect("mkdir");
+    let config = r#"{"model_type": "opt", "tie_word_embeddings": true}"#;
+    fs::write(dir.join("config.json"), config).expect("write");
+    let (source, head) = ("model.decoder.embed_tokens.weight", "lm_head.weight");
+    pickled(&dir.join("pytorch_model.bin"), &[(head, 0), (source, 0)], None);
+    let dest = temp.path().join("dest");
+    let converted = convert(&dir, &dest, &ConvertOptions::default()).expect("convert");
+    assert_eq!(converted.tied, BTreeMap::from([(head.to_owned(), source.to_owned())]));
+    assert_eq!(converted.warnings, []);
+    assert_eq!(names_of(&dest.join("model.safetensors")), [source]);
+}
+
 #[test]
 fn an_output_layer_alone_keeps_its_name() {
     let temp = temp();
