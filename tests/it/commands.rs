@@ -180,6 +180,13 @@ fn a_name_from_the_hugging_face_cache_is_taken_for_its_directory() {
     succeeds(&mut cached(&["convert", "tiny/model", "converted", "--dtype", "bf16"]));
     succeeds(pretrained(["verify"]).arg(scratch.path().join("converted")));
 
+    let error = fails(&mut cached(&["inspect", "tiny/model@v2"]));
+    assert!(
+        error.contains(
+            "revision \"v2\" of this model is not in the Hugging Face cache, which has main"
+        ),
+        "{error}"
+    );
     let error = fails(&mut cached(&["tokenize", "tiny/other", "x"]));
     assert!(error.contains("no such model in the Hugging Face cache"), "{error}");
     assert!(error.contains("hf download"), "{error}");

@@ -11,6 +11,15 @@ from safetensors.torch import save_file
 
 DTYPES = {"F16": torch.float16, "BF16": torch.bfloat16, "F32": torch.float32, "F64": torch.float64}
 
+# Their bytes are written as U8: not every version of safetensors knows all of them.
+SMALL = {
+    "F8_E5M2": torch.float8_e5m2,
+    "F8_E4M3": torch.float8_e4m3fn,
+    "F8_E5M2FNUZ": torch.float8_e5m2fnuz,
+    "F8_E4M3FNUZ": torch.float8_e4m3fnuz,
+    "F8_E8M0": torch.float8_e8m0fnu,
+}
+
 
 def main(directory):
     generator = torch.Generator().manual_seed(0)
@@ -31,6 +40,11 @@ def main(directory):
     for name, tensor in numbers.items():
         for to, dtype in DTYPES.items():
             out[f"{name}-{to}"] = tensor.to(dtype)
+    bytes_ = torch.arange(256, dtype=torch.int32).to(torch.uint8)
+    for name, dtype in SMALL.items():
+        out[name] = bytes_
+        for to in DTYPES:
+            out[f"{name}-{to}"] = bytes_.view(dtype).to(DTYPES[to])
     out = {name: tensor.clone() for name, tensor in out.items()}
     save_file(out, pathlib.Path(directory) / "casts.safetensors")
     print("ok")

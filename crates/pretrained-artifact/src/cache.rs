@@ -22,11 +22,35 @@ pub fn resolve(path: &Path) -> Result<PathBuf, Error> {
     let missing = |missing| Error::Missing { path: path.to_owned(), missing };
     let text = path.to_str().unwrap_or_default();
     let (name, revision) = text.split_once('@').unwrap_or((text, MAIN));
-    let Some(cache) = is_repository(name).then(cache_dir).flatten() else {
+    // What a file is called, or a link to nothing, is not meant as a name on the hub.
+    let is_local = path.is_symlink() || FILES.iter().any(|it| text.ends_with(it));
+    let Some(cache) = (!is_local && is_repository(name)).then(cache_dir).flatten() else {
         return Err(missing(Missing::Directory));
     };
-    let snapshot = find_snapshot(&cache, name, revision)?;
-    snapshot.ok_or_else(|| missing(Missing::Cached { looked_in: cache }))
+    if let Some(snapshot) = find_snapshot(&cache, name, revision)? {
+        return Ok(snapshot);
+    }
+    let there = revisions(&cache, name);
+    Err(missing(match there.is_empty() {
+        true => Missing::Cached { looked_in: cache },
+        false => Missing::Revision { revision: revision.to_owned(), there },
+    }))
+}
+
+/// The revisions of a repository that are in the cache: names, and commits without one.
+fn revisions(cache: &Path, name: &str) -> Vec<String> {
+    let repository = repository(cache, name);
+    let list = |dir: &str| pretrained_fs::list(&repository.join(dir)).unwrap_or_default();
+    let names = |dir: &str| list(dir).into_iter().filter_map(|it| it.into_string().ok());
+    let is_there = |it: &String| find_snapshot(cache, name, it).is_ok_and(|it| it.is_some());
+    let mut there: Vec<String> = names(REFS).filter(is_there).collect();
+    there.extend(names(SNAPSHOTS).filter(is_there));
+    there.truncate(MAX_LISTED);
+    there
+}
+
+fn repository(cache: &Path, name: &str) -> PathBuf {
+    cache.join(format!("{REPOSITORY_PREFIX}{}", name.replace('/', "--")))
 }
 
 /// Looks a repository's revision up: a commit, or a name that `refs` translates into one.
@@ -35,7 +59,7 @@ pub(crate) fn find_snapshot(
     name: &str,
     revision: &str,
 ) -> Result<Option<PathBuf>, Error> {
-    let repository = cache.join(format!("{REPOSITORY_PREFIX}{}", name.replace('/', "--")));
+    let repository = repository(cache, name);
     let is_commit = revision.len() == 40 && revision.bytes().all(|it| it.is_ascii_hexdigit());
     let commit = match is_commit {
         true => revision.to_owned(),
@@ -67,16 +91,38 @@ fn cache_dir() -> Option<PathBuf> {
 
 /// The same where the environment's variables are these.
 pub(crate) fn cache_dir_of(var: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
-    let var = |name: &str| var(name).filter(|it| !it.is_empty()).map(PathBuf::from);
+    let raw = var;
+    let var = |name: &str| raw(name).filter(|it| !it.is_empty()).map(PathBuf::from);
     let user = var("HOME");
-    let expand = |path: PathBuf| match (path.strip_prefix("~"), &user) {
-        (Ok(rest), Some(user)) => user.join(rest),
-        _ => path,
+    let expand = |path: PathBuf| {
+        let path = match (path.strip_prefix("~"), &user) {
+            (Ok(rest), Some(user)) => user.join(rest),
+            _ => path,
+        };
+        path.to_str().map(|it| PathBuf::from(with_variables(it, &raw))).unwrap_or(path)
     };
     let cache = || var("XDG_CACHE_HOME").or_else(|| Some(user.as_ref()?.join(".cache")));
     let home = || var("HF_HOME").or_else(|| Some(cache()?.join(HUGGINGFACE))).map(expand);
     let hub = var("HF_HUB_CACHE").or_else(|| var("HUGGINGFACE_HUB_CACHE")).map(expand);
     hub.or_else(|| Some(home()?.join(HUB)))
+}
+
+/// A path with `$NAME` and `${NAME}` replaced where they are set, as Python's `expandvars` does.
+fn with_variables(path: &str, var: &impl Fn(&str) -> Option<OsString>) -> String {
+    let mut parts = path.split('$');
+    let mut expanded = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let is_letter = |it: char| it.is_ascii_alphanumeric() || it == '_';
+        let (name, rest) = match part.strip_prefix('{').and_then(|it| it.split_once('}')) {
+            Some(braced) => braced,
+            None => part.split_at(part.find(|it| !is_letter(it)).unwrap_or(part.len())),
+        };
+        match var(name).and_then(|it| it.into_string().ok()) {
+            Some(value) => expanded += &(value + rest),
+            None => expanded += &format!("${part}"),
+        }
+    }
+    expanded
 }
 
 /// `name` or `org/name`, in the letters the hub allows.
@@ -90,6 +136,11 @@ fn is_plain_segment(segment: &str) -> bool {
     !segment.starts_with('.') && is_plain_name(segment)
 }
 
+/// How names of files end that weights are in.
+const FILES: [&str; 8] =
+    [".safetensors", ".bin", ".pt", ".pth", ".ckpt", ".json", ".model", ".txt"];
+/// How many revisions an error names.
+const MAX_LISTED: usize = 8;
 /// Many times as long as a commit.
 const MAX_REF: u64 = 4096;
 const MAIN: &str = "main";

@@ -27,7 +27,8 @@ pub(crate) type Progress<'a> = dyn Fn(u64, u64) + Sync + 'a;
 /// How to convert.
 #[derive(Debug, Clone, Default)]
 pub struct ConvertOptions {
-    /// Converts the floating-point tensors to this type. The others stay as they are.
+    /// Converts the floating-point tensors to this type, those of eight bits as well. The others stay
+    /// as they are.
     pub dtype: Option<Dtype>,
     /// How to cut the result into files, and under which variant to read and to save.
     pub save: SaveOptions,

@@ -23,6 +23,8 @@ pub enum Error {
     Safetensors(#[from] pretrained_safetensors::Error),
     #[error(transparent)]
     Pickle(#[from] pretrained_pickle::Error),
+    #[error("tensor `{tensor}`: {source}; read it as it is")]
+    Cast { tensor: String, source: pretrained_safetensors::CastError },
     #[error(transparent)]
     Tokenizer(#[from] pretrained_tokenizer::Error),
 }
@@ -64,6 +66,11 @@ pub enum Missing {
     Cached {
         looked_in: PathBuf,
     },
+    /// A name on the hub, of which other revisions are in the cache.
+    Revision {
+        revision: String,
+        there: Vec<String>,
+    },
 }
 
 /// Why we do not do it, beyond what [`pretrained_fs::Refusal`] says.
@@ -98,7 +105,13 @@ pub enum IndexProblem {
 impl fmt::Display for Missing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Missing::Directory => f.write_str("there is no such directory"),
+            Missing::Directory => f.write_str("there is no such file or directory"),
+            Missing::Revision { revision, there } => write!(
+                f,
+                "revision {revision:?} of this model is not in the Hugging Face cache, which has {}; \
+                 download it first (`hf download --revision`), nothing is fetched from the network here",
+                there.join(", ")
+            ),
             Missing::Config => write!(
                 f,
                 "there is no {CONFIG} in this directory, so it is not a model directory; pass one \
@@ -116,7 +129,7 @@ impl fmt::Display for Missing {
             Missing::Tensor { name } => write!(f, "there is no tensor `{name}`"),
             Missing::Cached { looked_in } => write!(
                 f,
-                "there is no such directory, and no such model in the Hugging Face cache ({}); \
+                "there is no such file or directory, and no such model in the Hugging Face cache ({}); \
                  download it first (`hf download`), nothing is fetched from the network here",
                 looked_in.display()
             ),

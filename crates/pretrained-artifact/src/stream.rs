@@ -140,8 +140,18 @@ pub(crate) fn natural_order(a: &str, b: &str) -> cmp::Ordering {
     a.split('.').map(key).cmp(b.split('.').map(key))
 }
 
-/// Types that are cast into each other.
-const CASTABLE: [Dtype; 4] = [Dtype::F16, Dtype::BF16, Dtype::F32, Dtype::F64];
+/// Types that are cast: those that torch casts.
+const CASTABLE: [Dtype; 9] = [
+    Dtype::F16,
+    Dtype::BF16,
+    Dtype::F32,
+    Dtype::F64,
+    Dtype::F8_E4M3,
+    Dtype::F8_E4M3FNUZ,
+    Dtype::F8_E5M2,
+    Dtype::F8_E5M2FNUZ,
+    Dtype::F8_E8M0,
+];
 /// Bytes that are read and hashed at a time: a multiple of every element's size.
 const PART: usize = 512 << 10;
 /// Elements that are cast at a time.

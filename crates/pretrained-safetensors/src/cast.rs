@@ -17,7 +17,7 @@ pub enum CastError {
 /// Converts elements from one floating-point type to another, rounding to nearest, ties to even,
 /// as torch does: by way of `F32`. Also copies, where both are the same.
 ///
-/// `F16`, `BF16`, `F32` and `F64` convert into each other.
+/// `F16`, `BF16`, `F32` and `F64` convert into each other, and those of eight bits into them.
 pub fn cast(bytes: &[u8], from: Dtype, to: Dtype) -> Result<Vec<u8>, CastError> {
     let elements = (bytes.len() * 8) / from.bits();
     let mut out = vec![0; elements * to.bits() / 8];
@@ -71,8 +71,43 @@ fn loader(dtype: Dtype) -> Option<Load> {
         }),
         Dtype::F32 => Some(|bytes, out| load(bytes, out, f32::from_le_bytes)),
         Dtype::F64 => Some(|bytes, out| load(bytes, out, |it| f64::from_le_bytes(it) as f32)),
+        Dtype::F8_E5M2 => Some(|bytes, out| {
+            load(bytes, out, |[it]| f16::from_bits(u16::from(it) << 8).to_f32());
+        }),
+        Dtype::F8_E4M3 => Some(|bytes, out| {
+            load(bytes, out, |[it]| if it & 0x7f == 0x7f { f32::NAN } else { small(it, 3, 7) });
+        }),
+        Dtype::F8_E4M3FNUZ => Some(|bytes, out| {
+            load(bytes, out, |[it]| if it == 0x80 { f32::NAN } else { small(it, 3, 8) });
+        }),
+        Dtype::F8_E5M2FNUZ => Some(|bytes, out| {
+            load(bytes, out, |[it]| if it == 0x80 { f32::NAN } else { small(it, 2, 16) });
+        }),
+        // An exponent alone.
+        Dtype::F8_E8M0 => Some(|bytes, out| {
+            load(bytes, out, |[it]| match it {
+                0 => f32::from_bits(1 << 22),
+                0xff => f32::NAN,
+                it => f32::from_bits(u32::from(it) << 23),
+            });
+        }),
         _ => None,
     }
+}
+
+/// A number of eight bits: a sign, an exponent, and so many of a fraction.
+fn small(bits: u8, fraction_bits: u32, bias: i32) -> f32 {
+    let fraction = f32::from(bits & ((1 << fraction_bits) - 1));
+    let exponent = i32::from((bits & 0x7f) >> fraction_bits);
+    // Those of the least exponent have no leading one.
+    let (fraction, exponent) = match exponent {
+        0 => (fraction, 1),
+        exponent => (fraction + (1 << fraction_bits) as f32, exponent),
+    };
+    let exponent = exponent - bias - fraction_bits as i32;
+    // A power of two, which no rounding touches.
+    let size = fraction * f32::from_bits(((exponent + 127) as u32) << 23);
+    if bits & 0x80 == 0 { size } else { -size }
 }
 
 fn storer(dtype: Dtype) -> Option<Store> {

@@ -18,7 +18,9 @@ fn casts_are_those_of_torch() {
 
     let file = TensorFile::read(&dir.path().join("casts.safetensors")).expect("just written");
     let floats = [Dtype::F16, Dtype::BF16, Dtype::F32, Dtype::F64];
-    for from in floats {
+    let small =
+        [Dtype::F8_E5M2, Dtype::F8_E4M3, Dtype::F8_E5M2FNUZ, Dtype::F8_E4M3FNUZ, Dtype::F8_E8M0];
+    for from in floats.into_iter().chain(small) {
         let numbers = file.tensor(from.name()).expect("written");
         for to in floats {
             let expected = file.tensor(&format!("{from}-{to}")).expect("written");

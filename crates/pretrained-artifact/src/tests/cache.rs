@@ -82,6 +82,8 @@ const ENVIRONMENTS: &[(&[(&str, &str)], &str)] = &[
     (&[("HF_HOME", "/hf"), ("HUGGINGFACE_HUB_CACHE", "/old")], "/old"),
     (&[("HUGGINGFACE_HUB_CACHE", "/old"), ("HF_HUB_CACHE", "/new")], "/new"),
     (&[("HF_HUB_CACHE", "~/new")], "/home/u/new"),
+    (&[("HF_HUB_CACHE", "$HOME/new"), ("A", "b")], "/home/u/new"),
+    (&[("HF_HOME", "/x/${A}y/$A/$B/${C/$"), ("A", "b")], "/x/by/b/$B/${C/$/hub"),
 ];
 
 #[test]

@@ -502,3 +502,23 @@ fn what_has_no_tensors_is_not_converted() {
     assert!(error.ends_with("there are no tensors in it, so there is nothing to write"), "{error}");
     assert!(!dest.exists());
 }
+
+#[test]
+fn a_tensor_is_read_as_another_type() {
+    for layout in ["single", "pickled-strided"] {
+        let artifact = Artifact::open(layout_dir(layout)).expect("open");
+        let weights = artifact.weights();
+        for name in weights.names() {
+            let from = weights.info(name).expect("there").dtype;
+            let read = weights.read_tensor_as(name, Dtype::BF16);
+            let whole = weights.read_tensor(name).expect("read");
+            match cast(&whole, from, Dtype::BF16) {
+                Ok(expected) => assert_eq!(read.expect("read"), expected, "{name}"),
+                Err(_) => {
+                    let error = read.expect_err("no float").to_string();
+                    assert!(error.starts_with(&format!("tensor `{name}`: ")), "{error}");
+                }
+            }
+        }
+    }
+}

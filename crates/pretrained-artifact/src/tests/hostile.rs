@@ -255,7 +255,7 @@ fn the_single_file_comes_first_and_the_stale_shards_are_reported() {
 fn mistaken_paths_say_what_to_do() {
     let temp = temp();
     let dir = temp.path();
-    check_refused(&dir.join("nowhere/at/all"), "DIR: there is no such directory");
+    check_refused(&dir.join("nowhere/at/all"), "DIR: there is no such file or directory");
 
     let no_config = "DIR: there is no config.json in this directory, so it is not a model \
                      directory; pass one that `save_pretrained` wrote";
