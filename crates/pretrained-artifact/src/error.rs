@@ -81,6 +81,8 @@ pub enum Refusal {
     NotAPlainName,
     SourceIsDestination,
     NoTensors,
+    Empty,
+    Text,
     NotNamedSafetensors,
 }
 
@@ -146,6 +148,8 @@ impl fmt::Display for Refusal {
             Refusal::SourceIsDestination => {
                 f.write_str("refused: this is the source as well; name another destination")
             }
+            Refusal::Empty => f.write_str("this file is empty; copy or download it again"),
+            Refusal::Text => f.write_str("this is JSON by its first byte, and no file of weights"),
             Refusal::NoTensors => {
                 f.write_str("there are no tensors in it, so there is nothing to write")
             }

@@ -11,7 +11,8 @@ use pretrained_tokenizer::TokenizerFiles;
 use rayon::prelude::*;
 
 use crate::{
-    Error, Missing, OpenOptions, Warning, Weights, artifact, cache, dir::ModelDir, error::Failures,
+    Error, Missing, OpenOptions, Refusal, Warning, Weights, artifact, cache, dir::ModelDir,
+    error::Failures,
 };
 
 /// How closely to look.
@@ -98,7 +99,8 @@ fn is_damage(error: &Error) -> bool {
     match error {
         Error::Io(e) => e.kind() != io::ErrorKind::PermissionDenied,
         Error::Missing { missing, .. } => !matches!(missing, Missing::Config | Missing::Directory),
-        Error::Foreign(_) | Error::Refused { .. } => false,
+        Error::Refused { reason, .. } => matches!(reason, Refusal::Empty | Refusal::Text),
+        Error::Foreign(_) => false,
         Error::Tokenizer(pretrained_tokenizer::Error::Foreign(_)) => false,
         Error::Safetensors(pretrained_safetensors::Error::NotAFile { .. }) => false,
         Error::Safetensors(pretrained_safetensors::Error::Io(e)) => {

@@ -8,7 +8,7 @@ use pretrained_pickle::{Checksum, NamedTensors, PickleFile, Tensor};
 use pretrained_safetensors::{FormatError, Metadata, Strictness, TensorFile};
 
 use crate::{
-    Error, Format, Location, TensorInfo, Warning,
+    Error, Format, Location, Refusal, TensorInfo, Warning,
     dir::{ModelDir, io_error},
 };
 
@@ -235,9 +235,16 @@ fn is_safetensors(file: &File, path: &Path) -> Result<bool, Error> {
     let read = |e| io_error("read", path, e);
     let len = file.metadata().map_err(read)?.len().min(start.len() as u64) as usize;
     pretrained_fs::read_exact_at(file, &mut start[..len], 0).map_err(read)?;
+    let refused = |reason| Err(Error::Refused { path: path.to_owned(), reason });
+    match start[0] {
+        _ if len == 0 => return refused(Refusal::Empty),
+        b'{' | b'[' if start[8] != b'{' => return refused(Refusal::Text),
+        _ => (),
+    }
     let is_pickle = start.starts_with(b"PK") || start[0] == PROTO;
-    let called_pickle =
-        path.extension().is_some_and(|it| ["bin", "pt", "pth"].iter().any(|name| it == *name));
+    let called_pickle = path
+        .extension()
+        .is_some_and(|it| ["bin", "ckpt", "pt", "pth"].iter().any(|name| it == *name));
     Ok(start[8] == b'{' || !is_pickle && !called_pickle)
 }
 

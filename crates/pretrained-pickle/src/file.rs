@@ -264,8 +264,7 @@ fn read_archive(source: &Source) -> Result<Contents, Failure> {
         return Err(FormatError::Member { member: member.clone(), problem }.into());
     }
     if members.contains_key(&format!("{prefix}constants.pkl")) {
-        let problem = "it is a TorchScript program, not data: save the model's state_dict()";
-        return Err(FormatError::Archive(problem).into());
+        return Err(FormatError::Archive(zip::TORCH_SCRIPT).into());
     }
     let pickle = read_member(source, prefix, "data.pkl", &members[&format!("{prefix}data.pkl")])?;
     if let Some(member) = members.get(&format!("{prefix}byteorder"))

@@ -184,6 +184,9 @@ fn central_entry(fields: &mut Fields<'_>) -> Result<Entry, FormatError> {
     if flags & !(DESCRIPTOR | UTF8) != 0 {
         return Err(entry.problem("it has flags that PyTorch does not set"));
     }
+    if method != 0 && entry.name.contains("/code/") {
+        return Err(FormatError::Archive(TORCH_SCRIPT));
+    }
     if method != 0 {
         return Err(entry.problem("it is compressed: PyTorch stores"));
     }
@@ -331,3 +334,6 @@ pub(crate) const WIDE_END_LEN: u64 = 56;
 pub(crate) const LOCATOR_LEN: u64 = 20;
 /// Some 800,000 members.
 const MAX_DIRECTORY: usize = 64 << 20;
+
+pub(crate) const TORCH_SCRIPT: &str =
+    "it is a TorchScript program, not data: save the model's state_dict()";

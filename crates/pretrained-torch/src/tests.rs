@@ -236,6 +236,26 @@ fn weights_that_do_not_fit_are_errors_that_name_them() {
     assert!(error.to_string().contains("the model has no use for: model.layers.1."), "{error}");
 }
 
+#[test]
+fn a_file_that_only_the_reference_lets_pass_is_loaded_on_request() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let saved = model(LLAMA);
+    saved.save_pretrained(dir.path()).expect("a saved model");
+    let path = dir.path().join("model.safetensors");
+    let bytes = fs::read(&path).expect("read");
+    let len = u64::from_le_bytes(*bytes.first_chunk().expect("a length"));
+    // One space more, and no tensor is where its elements are aligned.
+    let odd =
+        [&(len + 1).to_le_bytes(), &bytes[8..8 + len as usize], b" ", &bytes[8 + len as usize..]];
+    fs::write(&path, odd.concat()).expect("written");
+    let error = AutoModelForCausalLM::from_pretrained(dir.path(), Device::Cpu).expect_err("odd");
+    assert!(error.to_string().contains("Strictness::Compat"), "{error}");
+    let file_strictness = pretrained_artifact::Strictness::Compat;
+    let options = LoadOptions { file_strictness, ..LoadOptions::default() };
+    let loaded = AutoModelForCausalLM::from_pretrained_with(dir.path(), &options).expect("loads");
+    assert_eq!(logits(&saved), logits(&loaded));
+}
+
 fn examples() -> InMemory {
     let example = |i: u32| Example {
         input_ids: (0..10 + i % 3).map(|j| (i * 7 + j * j) % 48).collect::<Vec<u32>>().into(),

@@ -11,6 +11,7 @@ fn check(bytes: &[u8], expected: FormatError) {
 /// Refused strictly; read, and reported, as the reference reads it.
 #[track_caller]
 fn check_tolerated(bytes: &[u8], expected: FormatError) {
+    assert!(expected.is_tolerable() || matches!(expected, FormatError::Overflow { .. }));
     check(bytes, expected.clone());
     let header = Header::parse_with(bytes, bytes.len() as u64, Strictness::Compat);
     let header = header.expect("the reference accepts it");
@@ -21,6 +22,7 @@ fn check_tolerated(bytes: &[u8], expected: FormatError) {
 /// Refused however it is read, and by the reference.
 #[track_caller]
 fn check_refused(bytes: &[u8], expected: FormatError) {
+    assert!(!expected.is_tolerable(), "{expected}");
     check(bytes, expected.clone());
     let compat = Header::parse_with(bytes, bytes.len() as u64, Strictness::Compat);
     assert_eq!(compat, Err(expected));
@@ -296,4 +298,11 @@ fn every_truncation_is_an_error() {
     for len in 0..bytes.len() {
         assert!(TensorFile::from_bytes(bytes[..len].to_vec()).is_err(), "{len}");
     }
+}
+
+#[test]
+fn case_12_messages_are_short_whatever_a_file_calls_things() {
+    let (tensor, dtype) = ("w".repeat(1 << 20), "x".repeat(1 << 20));
+    let error = FormatError::UnknownDtype { tensor, dtype }.to_string();
+    assert!(error.len() < 500 && error.contains("www…` is of unknown dtype \"xxx"), "{error}");
 }
