@@ -1,8 +1,8 @@
 //! Matrix-vector products of weights kept in bf16 or f32, which all cores read once.
 //!
 //! A language model that writes one token reads every weight once and computes little with it, so
-//! what counts is that all cores read all the time. This crate knows slices of numbers: no tensors,
-//! no models, no libtorch.
+//! what counts is that all cores read all the time. This crate knows slices of numbers and a
+//! [`Team`] of threads that it is lent: no tensors, no models, no libtorch, no threads of its own.
 //!
 //! Sums are made in f32 and rounded once, to the nearest, ties to even. For the same inputs the
 //! result is the same for every number of threads and of rows; it is the same on every CPU with
