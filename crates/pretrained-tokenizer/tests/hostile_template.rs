@@ -165,6 +165,12 @@ fn case_29_errors_do_not_tell_what_was_said() {
 }
 
 #[test]
+fn case_29_methods_of_a_truth_are_those_of_an_integer() {
+    let template = "{{ true.bit_length() }}{{ false.bit_count() }}{{ true.conjugate() }}";
+    assert_eq!(render(template).as_deref(), Ok("101"));
+}
+
+#[test]
 fn case_29_syntax_errors_name_the_line() {
     let error = render("{{ 1 }}\n{% nosuchtag %}").expect_err("a syntax error");
     assert!(error.contains("line 2"), "{error}");

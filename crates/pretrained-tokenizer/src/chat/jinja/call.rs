@@ -53,6 +53,11 @@ impl<'a> Run<'a> {
         name: &'a str,
         args: &Args<'a>,
     ) -> Result<Value<'a>> {
+        // A truth is an integer, and has its methods.
+        let value = match value {
+            Value::Bool(it) => Value::Int(it.into()),
+            value => value,
+        };
         match value {
             Value::Str(text) => {
                 if let Some(result) = strings::call(self, text, name, args)? {
