@@ -84,6 +84,45 @@ fn case_29_small_steps_add_up() {
 }
 
 #[test]
+fn case_29_long_texts_are_paid_for_wherever_they_are_gone_through() {
+    let set = "{% set x = 'A' * 1000000 %}{% set y = ('A' * 999999) ~ 'A' %}{% set d = {x: 1} %}\
+               {% set t = (1,) * 1000000 %}{% set u = (t,) * 1000 %}{% for i in range(100000) %}";
+    for step in [
+        "{% set q = {x: 1} %}",
+        "{{ d[y] }}",
+        "{{ d.get(y) }}",
+        "{{ y in d }}",
+        "{{ d == {y: 1} }}",
+        "{% set q = {t: 1} %}",
+        "{% set q = {u: 1} %}",
+        "{{ {}[t] }}",
+        "{{ [t]|unique|list|length }}",
+    ] {
+        runs_out(&format!("{set}{step}{{% endfor %}}"));
+    }
+    let filters = "capitalize center escape filesizeformat float forceescape indent int length list \
+         lower pprint striptags title tojson trim truncate(5) unique|list upper urlencode urlize \
+         wordcount wordwrap sort";
+    let methods = "strip split startswith('b') endswith('b') replace('b','c') lstrip rstrip upper \
+         lower title capitalize find('b') rfind('b') count('b') rsplit splitlines partition('b') \
+         rpartition('b') zfill(9) ljust(9) rjust(9) center(9) isdigit isalpha isalnum isspace \
+         isupper islower istitle isnumeric isdecimal isascii isprintable isidentifier swapcase \
+         casefold expandtabs removeprefix('b') removesuffix('b')";
+    let filters = filters.split_whitespace().map(|filter| format!("x|{filter}"));
+    let of_lists = ["sort", "unique|list", "min", "max"].map(|filter| format!("[x, y]|{filter}"));
+    let groups = ["{x: 1}|dictsort", "[{'k': x}]|groupby('k')", "[{'k': x}]|sort(attribute='k')"];
+    let methods = methods.split_whitespace().map(|method| {
+        if method.ends_with(')') { format!("x.{method}") } else { format!("x.{method}()") }
+    });
+    let tests = ["lower", "upper", "in y", "eq y", "lt y"].map(|test| format!("x is {test}"));
+    let all = filters.chain(of_lists).chain(groups.map(String::from)).chain(methods).chain(tests);
+    for step in all {
+        let error = refused(&format!("{set}{{% set q = {step} %}}{{% endfor %}}"));
+        assert!(!error.contains("please report"), "{error}: {step}");
+    }
+}
+
+#[test]
 fn case_29_deep_nesting_is_refused() {
     refused(&format!("{{{{ {}1{} }}}}", "(".repeat(100_000), ")".repeat(100_000)));
     refused(&format!("{{{{ {}1{} }}}}", "[".repeat(100_000), "]".repeat(100_000)));

@@ -163,6 +163,7 @@ impl<'a> Run<'a> {
     pub(super) fn field(&mut self, dict: Value<'a>, key: Value<'a>) -> Result<Option<Value<'a>>> {
         match (dict, key) {
             (Value::JsonDict(fields), Value::Str(key) | Value::Markup(key)) => {
+                self.spend_text(key.len())?;
                 if fields.len() > FEW {
                     return Ok(fields.get(key).map(Value::from_json));
                 }
@@ -171,11 +172,19 @@ impl<'a> Run<'a> {
             }
             (Value::Dict(fields), Value::Str(key) | Value::Markup(key)) => {
                 self.spend(fields.len() / 16)?;
-                let mut fields = fields.iter();
-                Ok(fields.find(|(name, _)| name.text() == Some(key)).map(|(_, value)| *value))
+                for (name, value) in fields {
+                    let Some(name) = name.text().filter(|name| name.len() == key.len()) else {
+                        continue;
+                    };
+                    self.spend_text(key.len())?;
+                    if name == key {
+                        return Ok(Some(*value));
+                    }
+                }
+                Ok(None)
             }
             (Value::Dict(fields), key) => {
-                hashed(key)?;
+                self.key(key)?;
                 for (name, value) in fields {
                     if self.equal(*name, key, 0)? {
                         return Ok(Some(*value));
@@ -184,7 +193,7 @@ impl<'a> Run<'a> {
                 }
                 Ok(None)
             }
-            (_, key) => hashed(key).map(|_| None),
+            (_, key) => self.key(key).map(|_| None),
         }
     }
 
@@ -194,7 +203,7 @@ impl<'a> Run<'a> {
         let mut fields: Vec<(Value<'a>, Value<'a>)> = Vec::with_capacity(pairs.len());
         let mut keys = std::collections::HashMap::new();
         for (key, value) in pairs {
-            match keys.entry(hashed(*key)?) {
+            match keys.entry(self.key(*key)?) {
                 std::collections::hash_map::Entry::Occupied(at) => {
                     let at: usize = *at.get();
                     fields[at].1 = *value;
@@ -255,7 +264,48 @@ impl<'a> Run<'a> {
     pub(super) fn is_new(&mut self, seen: &mut HashSet<Key<'a>>, value: Value<'a>) -> Result<bool> {
         // To hash takes as long as a few steps.
         self.spend(4)?;
-        Ok(seen.insert(hashed(value)?))
+        Ok(seen.insert(self.key(value)?))
+    }
+
+    /// What a value is told apart by as a key, which takes as long as its text and items are.
+    fn key(&mut self, value: Value<'a>) -> Result<Key<'a>> {
+        let Some(items) = value.tuple() else { return self.plain_key(value) };
+        self.spend(items.len())?;
+        let mut keys = Vec::with_capacity(items.len());
+        for item in items {
+            keys.push(match item.tuple() {
+                None => self.plain_key(*item)?,
+                Some(items) => {
+                    self.spend(items.len())?;
+                    let keys = items.iter().map(|item| match item.tuple() {
+                        Some([]) => Ok(Key::Tuple(Vec::new())),
+                        // A tuple in a tuple in a tuple…: nobody's key.
+                        Some(_) => failure("the key is nested too deeply"),
+                        None => self.plain_key(*item),
+                    });
+                    Key::Tuple(keys.collect::<Result<_>>()?)
+                }
+            });
+        }
+        Ok(Key::Tuple(keys))
+    }
+
+    /// The key of what is no tuple.
+    fn plain_key(&mut self, value: Value<'a>) -> Result<Key<'a>> {
+        Ok(match value {
+            Value::Undefined(_) => Key::Undefined,
+            Value::None => Key::None,
+            Value::Bool(it) => Key::Int(it.into()),
+            Value::Int(it) => Key::Int(it),
+            Value::Float(it) => whole(value).map_or(Key::Float(it.to_bits()), Key::Int),
+            Value::Str(text) | Value::Markup(text) => {
+                self.spend_text(text.len())?;
+                Key::Str(text)
+            }
+            Value::Object(Object::View(..)) => return failure("unhashable type"),
+            Value::Object(object) => Key::Object(std::ptr::from_ref(object).addr()),
+            value => return failure(format!("unhashable type: '{}'", value.type_name())),
+        })
     }
 }
 
@@ -264,40 +314,6 @@ fn whole(value: Value<'_>) -> Option<i128> {
     match value {
         Value::Float(it) if it.fract() == 0.0 && it.abs() < 1e38 => Some(it as i128),
         value => value.int(),
-    }
-}
-
-fn hashed(value: Value<'_>) -> Result<Key<'_>> {
-    Ok(match value {
-        Value::Undefined(_) => Key::Undefined,
-        Value::None => Key::None,
-        Value::Bool(it) => Key::Int(it.into()),
-        Value::Int(it) => Key::Int(it),
-        Value::Float(it) => whole(value).map_or(Key::Float(it.to_bits()), Key::Int),
-        Value::Str(text) | Value::Markup(text) => Key::Str(text),
-        Value::Object(object) if value.tuple().is_none() => {
-            if matches!(object, Object::View(..)) {
-                return failure("unhashable type");
-            }
-            Key::Object(std::ptr::from_ref(object).addr())
-        }
-        value => match value.tuple() {
-            // A tuple in a tuple in a tuple…: nobody's key.
-            Some(items) => {
-                Key::Tuple(items.iter().map(|it| hashed_flat(*it)).collect::<Result<_>>()?)
-            }
-            None => return failure(format!("unhashable type: '{}'", value.type_name())),
-        },
-    })
-}
-
-/// The key of a tuple's item.
-fn hashed_flat(value: Value<'_>) -> Result<Key<'_>> {
-    match value.tuple() {
-        Some(items) if items.iter().any(|it| it.tuple().is_some_and(|it| !it.is_empty())) => {
-            failure("the key is nested too deeply")
-        }
-        _ => hashed(value),
     }
 }
 

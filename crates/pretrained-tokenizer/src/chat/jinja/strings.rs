@@ -182,7 +182,8 @@ pub(super) fn list<'a>(
     run: &mut Run<'a>,
     parts: impl Iterator<Item = &'a str>,
 ) -> Result<Value<'a>> {
-    let parts: Vec<Value<'a>> = parts.map(Value::Str).collect();
+    // One more than can be paid for: what a text falls into is more than the text.
+    let parts: Vec<Value<'a>> = parts.map(Value::Str).take(run.fuel + 1).collect();
     run.spend(parts.len())?;
     Ok(Value::List(run.arena.alloc_slice_copy(&parts)))
 }
@@ -206,6 +207,7 @@ fn split<'a>(run: &mut Run<'a>, text: &'a str, args: &Args<'a>) -> Result<Value<
     let mut parts = Vec::new();
     let mut rest = text.trim_start_matches(is_space);
     while !rest.is_empty() {
+        run.spend(1)?;
         let end = if parts.len() < limit { rest.find(is_space) } else { None };
         let Some(end) = end else {
             parts.push(rest);
@@ -221,10 +223,11 @@ fn rsplit<'a>(run: &mut Run<'a>, text: &'a str, args: &Args<'a>) -> Result<Value
     let (separator, limit) = split_args(args)?;
     let mut parts = Vec::new();
     if let Some(separator) = separator {
-        parts.extend(text.rsplitn(limit.saturating_add(1), separator));
+        parts.extend(text.rsplitn(limit.saturating_add(1), separator).take(run.fuel + 1));
     } else {
         let mut rest = text.trim_end_matches(is_space);
         while !rest.is_empty() {
+            run.spend(1)?;
             let start = if parts.len() < limit { rest.rfind(is_space) } else { None };
             let Some(start) = start else {
                 parts.push(rest);

@@ -41,7 +41,7 @@ pub(super) fn int<'a>(run: &mut Run<'a>, value: Value<'a>, args: &Args<'a>) -> R
     if matches!(value, Value::Float(float) if float.is_infinite()) {
         return failure("cannot convert float infinity to integer");
     }
-    match as_float(value) {
+    match as_float(run, value)? {
         Some(float) if float.is_finite() && float.abs() < 1e38 => Ok(Value::Int(float as i128)),
         Some(float) if float.is_finite() => failure("the number is too large"),
         _ => Ok(default),
@@ -89,12 +89,18 @@ fn parse_int(text: &str, base: u32) -> Option<Option<i128>> {
 pub(super) fn float<'a>(run: &mut Run<'a>, value: Value<'a>, args: &Args<'a>) -> Result<Value<'a>> {
     let [default] = args.bind(["default"])?;
     run.check_defined(value)?;
-    Ok(as_float(value).map_or(default.unwrap_or(Value::Float(0.0)), Value::Float))
+    Ok(as_float(run, value)?.map_or(default.unwrap_or(Value::Float(0.0)), Value::Float))
 }
 
 /// What `float()` makes of a value.
-pub(super) fn as_float(value: Value<'_>) -> Option<f64> {
-    let Some(text) = value.text() else { return value.float() };
+fn as_float<'a>(run: &mut Run<'a>, value: Value<'a>) -> Result<Option<f64>> {
+    let Some(text) = value.text() else { return Ok(value.float()) };
+    // It is spelled anew, character by character.
+    run.spend(text.len())?;
+    Ok(parse_float(text))
+}
+
+fn parse_float(text: &str) -> Option<f64> {
     let text: String = text::trim(text)
         .chars()
         .map(|c| text::decimal(c).and_then(|digit| char::from_digit(digit, 10)).unwrap_or(c))
@@ -165,7 +171,7 @@ pub(super) fn filesizeformat<'a>(
     let [binary] = args.bind(["binary"])?;
     run.check_defined(value)?;
     let binary = binary.is_some_and(Value::is_true);
-    let Some(bytes) = as_float(value) else { return failure("could not convert to float") };
+    let Some(bytes) = as_float(run, value)? else { return failure("could not convert to float") };
     let base: f64 = if binary { 1024.0 } else { 1000.0 };
     if bytes == 1.0 {
         return Ok(Value::Str("1 Byte"));
