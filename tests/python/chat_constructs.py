@@ -416,6 +416,10 @@ s.splitlines()
 'ab'.rpartition('-')
 'ab'.partition('')
 'HeLLo'.swapcase()
+'ας ΑΣ.Σ İΣ'.swapcase()
+[1] is filter
+(1, [2]) is test
+1 is filter
 'HELLO'.casefold()
 'ß'.casefold()
 'hello world'.capitalize()
@@ -939,6 +943,11 @@ BLOCKS = [
     "{% set v = 3 %}{% block a %}{{ v }}{% endblock %}",
     "{% block a %}{% endblock %}{% block a %}{% endblock %}",
     "{% block a %}x{% endblock a %}",
+    "{% for i in l %}{% block a scoped %}{{ i }}{{ loop.index }}{% set i = 5 %}{{ i }}{% endblock %}{{ i }}{% endfor %}",
+    "{% macro m(a) %}{% block q scoped %}{{ a }}{% endblock %}{% endmacro %}{{ m(4) }}",
+    "{% set x = 3 %}{% for i in l %}{% set x = i %}{% block a scoped %}{{ x }}{% endblock %}{% endfor %}",
+    "{% for i in l %}{% block a scoped %}{% break %}{% endblock %}{% endfor %}",
+    "{% set self = n %}{{ self }}",
     "{% print n %}{% print n, s|trim %}",
     "{% include 'x' ignore missing %}",
     "{% from 'x' import y %}",

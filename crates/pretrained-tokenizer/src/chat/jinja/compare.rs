@@ -268,7 +268,7 @@ impl<'a> Run<'a> {
     }
 
     /// What a value is told apart by as a key, which takes as long as its text and items are.
-    fn key(&mut self, value: Value<'a>) -> Result<Key<'a>> {
+    pub(super) fn key(&mut self, value: Value<'a>) -> Result<Key<'a>> {
         let Some(items) = value.tuple() else { return self.plain_key(value) };
         self.spend(items.len())?;
         let mut keys = Vec::with_capacity(items.len());

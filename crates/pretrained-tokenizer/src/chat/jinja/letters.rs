@@ -103,9 +103,15 @@ fn is_cased(c: char) -> bool {
 
 pub(super) fn swap_case(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
+    // The small form of a sigma depends on what is around it: it is taken from the whole text's.
+    let small = text.to_lowercase();
+    let mut at = 0;
     for c in text.chars() {
+        let len: usize = c.to_lowercase().map(char::len_utf8).sum();
+        let lower = small.get(at..at + len).unwrap_or_default();
+        at += len;
         if c.is_uppercase() {
-            out.extend(c.to_lowercase());
+            out.push_str(lower);
         } else {
             out.extend(c.to_uppercase());
         }

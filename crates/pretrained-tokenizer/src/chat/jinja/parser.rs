@@ -269,13 +269,18 @@ impl<'t> Parser<'t> {
             return syntax(line, format!("block '{name}' defined twice"));
         }
         self.blocks.push(name);
-        self.skip_word("scoped");
+        let scoped = self.skip_word("scoped");
         if self.skip_word("required") {
             return syntax(line, "a required block needs a template that extends this one");
         }
         let function = self.function(name, false, "endblock")?;
         self.skip_word(name);
-        Ok(StmtKind::Block(Box::new(function)))
+        // It sees the variables around it.
+        Ok(if scoped {
+            StmtKind::With(Vec::new(), Scope::default(), function.body)
+        } else {
+            StmtKind::Block(Box::new(function))
+        })
     }
 
     fn import_names(&mut self) -> Result<StmtKind> {

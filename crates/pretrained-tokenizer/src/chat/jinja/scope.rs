@@ -7,7 +7,7 @@
 //! the corner cases what published templates have come to rely on.
 
 use super::{
-    ast::{Captured, Expr, For, Function, Stmt, StmtKind, Target},
+    ast::{Captured, Expr, For, Function, Place, Stmt, StmtKind, Target},
     error::{Result, failure, syntax},
     names::{children, mentions, stores},
     symbols::Resolver,
@@ -201,6 +201,10 @@ impl Resolver {
         let unknown = match expr {
             Expr::Name(name) => {
                 self.place(name);
+                if *name.text == *"self" && matches!(name.place, Place::Global(_)) {
+                    let reason = "'self', the blocks of the template, is not supported";
+                    return syntax(self.line, reason);
+                }
                 None
             }
             Expr::Filter(it) if it.1.function.is_none() => Some(("filter", &it.1.name)),

@@ -50,12 +50,14 @@ pub(super) fn find(name: &str) -> Option<TestFn> {
             let [by] = args.bind(["num"])?;
             rest_is(run, value, required(by)?, Value::Int(0))
         },
-        "filter" => |_, value, args| {
+        "filter" => |run, value, args| {
             args.none()?;
+            run.key(value)?;
             Ok(value.text().and_then(filters::find).is_some())
         },
-        "test" => |_, value, args| {
+        "test" => |run, value, args| {
             args.none()?;
+            run.key(value)?;
             Ok(value.text().and_then(find).is_some())
         },
         "sameas" => |_, value, args| {
