@@ -150,6 +150,12 @@ impl TokenizerTrainer {
                 tokens.push(AddedToken::from(token, true));
             }
         }
+        if self.vocab_size > MAX_VOCABULARY {
+            return Err(Error::training(format!(
+                "a vocabulary of {} is too large: {MAX_VOCABULARY} tokens at most",
+                self.vocab_size
+            )));
+        }
         let least = tokens.len() + BYTES;
         if self.vocab_size < least {
             return Err(Error::training(format!(
@@ -256,5 +262,8 @@ fn total_len(files: &[PathBuf]) -> Result<u64, Error> {
 }
 
 const BYTES: usize = 256;
+
+/// Room for it is taken before the first text is read. A dozen times the largest published vocabulary.
+const MAX_VOCABULARY: usize = 1 << 22;
 
 const BETWEEN_SIGNS: Duration = Duration::from_secs(1);

@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use pretrained_tokenizer::{AutoTokenizer, TokenizerFiles};
+use pretrained_tokenizer::{AutoTokenizer, TokenizerFiles, TokenizerTrainer};
 use serde_json::{Value, json};
 
 #[test]
@@ -114,6 +114,61 @@ fn case_27_sequences_within_sequences_end() {
             assert_eq!(tokenizer.encode("a", true).expect("encoded"), [0]);
         }
     }
+}
+
+#[test]
+fn case_27_stages_that_multiply_a_text_are_refused() {
+    let model = json!({"type": "BPE", "vocab": {"a": 0, ".": 1}, "merges": []});
+    let grow = |stage: &str, list: &str, one: Value| {
+        let mut document = json!({ "model": model });
+        document[stage] = json!({ "type": "Sequence", list: vec![one; 20] });
+        let error = load(document).expect_err("refused").to_string();
+        assert!(error.contains(&format!("{stage}: it could make over")), "{error}");
+    };
+    let replace = json!({"type": "Replace", "pattern": {"String": "."}, "content": ".."});
+    grow("normalizer", "normalizers", replace.clone());
+    grow("decoder", "decoders", replace);
+    let regex = json!({"type": "Replace", "pattern": {"Regex": ""}, "content": "aa"});
+    grow("normalizer", "normalizers", regex);
+    grow("normalizer", "normalizers", json!({"type": "Prepend", "prepend": "a".repeat(999)}));
+    grow("normalizer", "normalizers", json!({"type": "ByteLevel"}));
+    let byte_level = json!({"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true});
+    grow("pre_tokenizer", "pretokenizers", byte_level);
+
+    let piece = json!({"SpecialToken": {"id": "x", "type_id": 0}});
+    let text = json!({"Sequence": {"id": "A", "type_id": 0}});
+    let template = |pieces: Vec<Value>, ids: usize| {
+        json!({
+            "type": "TemplateProcessing",
+            "single": pieces,
+            "pair": [text, {"Sequence": {"id": "B", "type_id": 1}}],
+            "special_tokens": {"x": {"id": "x", "ids": vec![0; ids], "tokens": vec!["a"; ids]}},
+        })
+    };
+    let mut pieces = vec![piece; 100];
+    pieces.push(text.clone());
+    grow("post_processor", "processors", template(pieces, 100));
+    grow("post_processor", "processors", template(vec![text.clone(); 2], 1));
+}
+
+#[test]
+fn an_absurd_vocabulary_is_not_trained() {
+    let trainer =
+        TokenizerTrainer { vocab_size: 99_999_999_999_999, ..TokenizerTrainer::default() };
+    let error = trainer.train_files(&[], |_| {}).expect_err("refused").to_string();
+    assert!(error.contains("a vocabulary of 99999999999999 is too large"), "{error}");
+}
+
+#[test]
+fn files_for_versions_of_transformers_are_refused_by_name() {
+    let json = br#"{"model":{"type":"BPE","vocab":{"a":0},"merges":[]}}"#;
+    let config = br#"{"fast_tokenizer_files":["tokenizer.json","tokenizer.4.0.0.json"]}"#;
+    let files = TokenizerFiles::from_parts([
+        ("tokenizer.json", json.to_vec()),
+        ("tokenizer_config.json", config.to_vec()),
+    ]);
+    let error = AutoTokenizer::from_files(files.expect("files")).expect_err("refused").to_string();
+    assert!(error.contains("tokenizer.4.0.0.json"), "{error}");
 }
 
 #[test]

@@ -11,7 +11,7 @@ use tokenizers::{
     AddedToken, DecoderWrapper, NormalizerWrapper, PostProcessorWrapper, PreTokenizerWrapper,
 };
 
-use super::charsmap;
+use super::{charsmap, growth};
 
 /// A whole tokenizer.json.
 #[derive(Deserialize)]
@@ -93,6 +93,7 @@ pub(crate) fn stage<T: de::DeserializeOwned>(
 ) -> Result<Option<T>, String> {
     let Some(value) = value else { return Ok(None) };
     charsmap::check_stages(value)?;
+    growth::check(name, value)?;
     T::deserialize(value).map(Some).map_err(|e| format!("{name}: {e}"))
 }
 

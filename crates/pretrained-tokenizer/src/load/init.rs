@@ -26,8 +26,8 @@ pub(crate) struct Init {
     pub(crate) options: Map<String, Value>,
     /// Tokens with a role; `None` where a file says null.
     pub(crate) named: BTreeMap<String, Option<Named>>,
-    /// Tokens with a role of the model's own.
-    pub(crate) model_specific: BTreeMap<String, Named>,
+    /// Tokens with a role of the model's own, in the order of the file.
+    pub(crate) model_specific: Vec<(String, Named)>,
     /// Special tokens without a role.
     pub(crate) extra: Vec<Named>,
     /// Whether a file lists such tokens, if only as an empty list.
@@ -60,6 +60,7 @@ impl Init {
         json_tokens: &[AddedTokenEntry],
     ) -> Result<Init, Error> {
         let mut options = read_object(files, CONFIG)?.unwrap_or_default();
+        check_versions(&options)?;
         if files.get(TOKENIZER).is_some() {
             // The post-processor of tokenizer.json has the last word.
             options.remove("add_bos_token");
@@ -67,7 +68,7 @@ impl Init {
         }
         move_additional(&mut options);
         let mut init = Init::default();
-        init.take_model_specific(&mut options);
+        init.take_model_specific(&mut options)?;
         match options.remove("added_tokens_decoder") {
             Some(Value::Object(decoder)) => {
                 for (id, token) in &decoder {
@@ -117,7 +118,7 @@ impl Init {
     /// The named tokens in transformers' order, then the model's own.
     pub(crate) fn named_tokens(&self) -> impl Iterator<Item = &Named> {
         let roles = ROLES.iter().filter_map(|role| self.named.get(*role)?.as_ref());
-        roles.chain(self.model_specific.values())
+        roles.chain(self.model_specific.iter().map(|(_, token)| token))
     }
 
     pub(crate) fn special_tokens(&self) -> SpecialTokens {
@@ -136,7 +137,7 @@ impl Init {
         special
     }
 
-    fn take_model_specific(&mut self, options: &mut Map<String, Value>) {
+    fn take_model_specific(&mut self, options: &mut Map<String, Value>) -> Result<(), Error> {
         let own = |(name, value): (&String, &Value)| {
             let own = name.ends_with("_token") && !ROLES.contains(&name.as_str());
             (own && value.is_string()).then(|| name.clone())
@@ -153,11 +154,23 @@ impl Init {
         {
             tokens.extend(object);
         }
-        for (name, token) in tokens {
-            if let Some(token) = named(&token) {
-                self.model_specific.insert(name, token);
+        // Spelled out, they are those, unless there are others.
+        match options.remove("model_specific_special_tokens") {
+            Some(Value::Object(object)) if tokens.is_empty() => tokens = object,
+            None | Some(Value::Null | Value::Object(_)) => {}
+            Some(_) => {
+                let reason = "model_specific_special_tokens is no object";
+                return Err(Error::invalid(CONFIG, reason));
             }
         }
+        for (name, token) in tokens {
+            let Some(token) = named(&token) else { continue };
+            match self.model_specific.iter_mut().find(|(known, _)| *known == name) {
+                Some((_, known)) => *known = token,
+                None => self.model_specific.push((name, token)),
+            }
+        }
+        Ok(())
     }
 
     fn read_special_tokens_map(
@@ -184,8 +197,7 @@ impl Init {
                 options.insert(key, special(&value));
             }
         }
-        self.take_model_specific(options);
-        Ok(())
+        self.take_model_specific(options)
     }
 
     fn read_added_tokens(
@@ -232,6 +244,22 @@ impl Init {
             self.extra.push(token);
         }
         Ok(())
+    }
+}
+
+/// Refuses files for versions of transformers, one of which it would open for tokenizer.json.
+fn check_versions(options: &Map<String, Value>) -> Result<(), Error> {
+    let files = options.get("fast_tokenizer_files").and_then(Value::as_array);
+    let mut names = files.into_iter().flatten().filter_map(Value::as_str);
+    match names.find(|name| *name != TOKENIZER && name.starts_with("tokenizer.")) {
+        Some(name) => Err(Error::invalid(
+            CONFIG,
+            format!(
+                "fast_tokenizer_files: {name:?} is for some versions of transformers, which is not supported: \
+                 name it {TOKENIZER} if it is the one, and leave the field out"
+            ),
+        )),
+        None => Ok(()),
     }
 }
 

@@ -4,6 +4,7 @@ mod charsmap;
 mod class;
 mod classes;
 mod document;
+mod growth;
 mod init;
 mod model;
 pub(crate) mod python_json;
