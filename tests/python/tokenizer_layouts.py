@@ -196,6 +196,10 @@ def layouts(root):
         yield layout(f"class-{model}-{hub}", tok=as_text(gpt2), model={"model_type": model}, conf={"tokenizer_class": hub})
     yield layout("class-in-config", tok=as_text(gpt2), model={"model_type": "llama", "tokenizer_class": "Qwen2TokenizerFast"})
     yield layout("class-in-config-only", tok=as_text(gpt2), model={"tokenizer_class": "Qwen2TokenizerFast"})
+    own = {"video_token": "<video>", "audio_token": "<audio>"}
+    yield layout("model-specific", tok=as_text(gpt2), conf={**fast, "model_specific_special_tokens": own})
+    yield layout("model-specific-both", tok=as_text(gpt2), conf={**fast, "z_token": "<z>", "b_token": "<b>", "model_specific_special_tokens": own})
+    yield layout("extra-dict-order", tok=as_text(gpt2), conf={**fast, "extra_special_tokens": own})
     yield layout("extra-dict", tok=as_text(gpt2), conf={**fast, "extra_special_tokens": {"image_token": "<image>", "tool_token": "<tool>"}})
     yield layout("split-special", tok=as_text(gpt2), conf={**fast, "split_special_tokens": True, "eos_token": END})
     for legacy in [True, False]:

@@ -133,7 +133,21 @@ def compare_directory(probe, name, directory, sample):
             expected = attempt(encode, tokenizer, SHORT, True, pairs, **options)
             found = answer(op="encode", texts=SHORT, pairs=pairs, special=True, **options)
             yield f"{name}: {options} {pairs is not None}", expected, found
+    for first, second, options in cuts() if name in KINDS else []:
+        both = [("a b " * first).strip()], [("c " * second).strip()]
+        expected = attempt(encode, tokenizer, both[0], True, both[1], **options)
+        found = answer(op="encode", texts=both[0], pairs=both[1], special=True, **options)
+        yield f"{name}: {first} and {second}, {options}", expected, found
     yield from compare_saved(probe, name, directory, tokenizer)
+
+
+def cuts():
+    """Pairs of texts that are too long, and what to cut them to."""
+    for first, second in [(15, 20), (20, 15), (3, 30), (30, 3), (9, 9)]:
+        for max_length in [5, 6, 7, 12, 13]:
+            for side in ["left", "right"]:
+                for strategy in ["longest_first", "only_first", "only_second"]:
+                    yield first, second, {"truncation": strategy, "max_length": max_length, "truncation_side": side}
 
 
 def compare_saved(probe, name, directory, tokenizer):

@@ -180,10 +180,12 @@ impl AutoTokenizer {
         truncation: Option<&TruncationParams>,
         seen: &mut Seen,
     ) -> Result<tokenizers::Encoding, Error> {
-        let first = self.encode_sequence(input.text, 0, options, truncation, seen)?;
+        // How much of each of two is cut off depends on how long they are.
+        let limit = truncation.filter(|_| input.pair.is_none());
+        let first = self.encode_sequence(input.text, 0, options, limit, seen)?;
         let second = input
             .pair
-            .map(|text| self.encode_sequence(text, 1, options, truncation, seen))
+            .map(|text| self.encode_sequence(text, 1, options, None, seen))
             .transpose()?;
         let (first, second) = match truncation {
             Some(params) => {
@@ -241,7 +243,7 @@ impl AutoTokenizer {
         // What is cut off need not be tokenized, unless it is wanted.
         let limit = truncation
             .filter(|_| !options.return_overflowing_tokens)
-            .filter(|it| it.strategy != TruncationStrategy::OnlySecond || type_id != 0)
+            .filter(|it| it.strategy != TruncationStrategy::OnlySecond)
             .map(|it| (it.max_length, it.direction));
         inner.get_model().tokenize_in_pretokenized(&mut text, limit).map_err(Error::text)?;
         let unit = match options.offsets {
