@@ -24,6 +24,11 @@ impl<'a> Run<'a> {
         self.spend(len / TEXT_PER_STEP)
     }
 
+    /// Pays for a text that is gone through or made anew character by character.
+    pub(super) fn spend_chars(&mut self, text: &str) -> Result<()> {
+        self.spend(text.len() / CHARS_PER_STEP)
+    }
+
     #[cold]
     fn exhausted<T>(&mut self) -> Result<T> {
         self.fuel = 0;
@@ -56,5 +61,6 @@ impl<'a> Run<'a> {
 pub(super) const FUEL: usize = 4_000_000;
 /// One step takes as long as about so many bytes of text.
 const TEXT_PER_STEP: usize = 16;
+const CHARS_PER_STEP: usize = 4;
 /// As deep as Python's own stack lets macros call each other.
 pub(super) const MAX_CALLS: usize = 180;

@@ -126,6 +126,7 @@ pub(super) fn translate<'a>(run: &mut Run<'a>, text: &'a str, table: Value<'a>) 
     }
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
+        run.spend(1)?;
         match run.field(table, Value::Int(u32::from(c).into()))? {
             None => out.push(c),
             Some(Value::None) => {}

@@ -91,6 +91,7 @@ pub(super) fn call<'a>(
         }
         "upper" | "lower" | "casefold" | "capitalize" | "title" | "swapcase" => {
             args.none()?;
+            run.spend_chars(text)?;
             let changed = match name {
                 "upper" => text.to_uppercase(),
                 "lower" => text.to_lowercase(),
@@ -120,6 +121,7 @@ pub(super) fn call<'a>(
         }
         _ => {
             args.none()?;
+            run.spend_chars(text)?;
             Value::Bool(is(text, name))
         }
     }))

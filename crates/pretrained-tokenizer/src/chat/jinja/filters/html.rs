@@ -135,7 +135,11 @@ fn quote<'a>(run: &mut Run<'a>, value: Value<'a>, query: bool, out: &mut String)
             }
             b'/' if !query => out.push('/'),
             b' ' if query => out.push('+'),
-            byte => out.push_str(&format!("%{byte:02X}")),
+            byte => {
+                const HEX: &[u8; 16] = b"0123456789ABCDEF";
+                out.push('%');
+                out.extend([byte >> 4, byte & 15].map(|digit| char::from(HEX[usize::from(digit)])));
+            }
         }
     }
     Ok(())

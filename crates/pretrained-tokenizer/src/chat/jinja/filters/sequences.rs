@@ -140,7 +140,7 @@ pub(super) fn sort<'a>(run: &mut Run<'a>, value: Value<'a>, args: &Args<'a>) -> 
 fn folded<'a>(run: &mut Run<'a>, value: Value<'a>, case_sensitive: bool) -> Result<Value<'a>> {
     match value.text() {
         Some(text) if !case_sensitive => {
-            run.spend_text(text.len().saturating_mul(4))?;
+            run.spend_chars(text)?;
             if !text.chars().any(|c| c.is_uppercase() || !c.is_ascii()) {
                 return Ok(Value::Str(text));
             }

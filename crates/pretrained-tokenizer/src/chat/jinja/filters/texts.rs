@@ -40,13 +40,17 @@ pub(super) fn trim<'a>(run: &mut Run<'a>, value: Value<'a>, args: &Args<'a>) -> 
 
 pub(super) fn upper<'a>(run: &mut Run<'a>, value: Value<'a>, args: &Args<'a>) -> Result<Value<'a>> {
     args.none()?;
-    let text = run.str(value)?.to_uppercase();
+    let text = run.str(value)?;
+    run.spend_chars(text)?;
+    let text = text.to_uppercase();
     like(run, value, &text)
 }
 
 pub(super) fn lower<'a>(run: &mut Run<'a>, value: Value<'a>, args: &Args<'a>) -> Result<Value<'a>> {
     args.none()?;
-    let text = run.str(value)?.to_lowercase();
+    let text = run.str(value)?;
+    run.spend_chars(text)?;
+    let text = text.to_lowercase();
     like(run, value, &text)
 }
 
@@ -56,7 +60,9 @@ pub(super) fn capitalize<'a>(
     args: &Args<'a>,
 ) -> Result<Value<'a>> {
     args.none()?;
-    let text = letters::capitalize(run.str(value)?);
+    let text = run.str(value)?;
+    run.spend_chars(text)?;
+    let text = letters::capitalize(text);
     like(run, value, &text)
 }
 
@@ -64,6 +70,7 @@ pub(super) fn capitalize<'a>(
 pub(super) fn title<'a>(run: &mut Run<'a>, value: Value<'a>, args: &Args<'a>) -> Result<Value<'a>> {
     args.none()?;
     let text = run.str(value)?;
+    run.spend_chars(text)?;
     let mut titled = String::with_capacity(text.len());
     let mut begins = true;
     for c in text.chars() {
