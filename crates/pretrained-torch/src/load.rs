@@ -3,14 +3,15 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
+    path::Path,
 };
 
-use pretrained_artifact::Weights;
+use pretrained_artifact::{Artifact, OpenOptions, Strictness, Weights};
 use tch::{Device, Kind};
 
 use crate::{
-    Error, ParamMap,
-    params::{ParamSpec, Plan},
+    Error, LoadOptions, ParamMap, kinds,
+    params::{self, ParamSpec, Params, Plan},
     random::seeded,
     weights::Reader,
 };
@@ -22,6 +23,8 @@ pub struct LoadReport {
     pub missing: Vec<String>,
     /// Tensors that the network does not have.
     pub unexpected: Vec<String>,
+    /// Tensors of a head, which a network without one has no use for. That is as it should be.
+    pub headless: Vec<String>,
     /// Parameters that have another shape in the weights.
     pub mismatched: Vec<Mismatch>,
     /// Names in the weights, and the parameters they were taken for.
@@ -98,6 +101,43 @@ impl fmt::Display for Mismatch {
     }
 }
 
+/// Opens a model directory as told.
+pub(crate) fn open(dir: &Path, options: &LoadOptions) -> Result<Artifact, Error> {
+    let open = OpenOptions { strictness: options.file_strictness, ..OpenOptions::default() };
+    Ok(Artifact::open_with(dir, &open)?)
+}
+
+/// Finds a network's parameters in a model directory, and reads them as told.
+pub(crate) fn load<M>(
+    artifact: &Artifact,
+    options: &LoadOptions,
+    network: impl Fn(&Params<'_>) -> Result<M, Error>,
+) -> Result<(Plan, ParamMap, LoadReport), Error> {
+    let mut plan = params::plan(&[], &network)?;
+    let mut matching = match_names(&plan, artifact.weights())?;
+    let untied = matching.report.untied.clone();
+    if !untied.is_empty() {
+        plan = params::plan(&untied, &network)?;
+        matching = match_names(&plan, artifact.weights())?;
+        matching.report.untied = untied;
+    }
+    let report = &matching.report;
+    let misfit = !report.mismatched.is_empty() && !options.ignore_mismatched_sizes;
+    if misfit || (options.strict && !report.is_exact()) {
+        let (dir, report) = (artifact.dir().to_owned(), Box::new(matching.report));
+        return Err(Error::Weights { dir, report });
+    }
+
+    let kind = match options.dtype {
+        Some(kind) => kind,
+        None => kinds::auto(artifact.config(), artifact.weights())?,
+    };
+    let map = options.map && options.file_strictness == Strictness::Strict;
+    let reader = Reader::new(artifact.weights(), map);
+    let params = read(&plan, &matching, &reader, kind, options.device.into())?;
+    Ok((plan, params, matching.report))
+}
+
 /// Matches a network's parameters with the weights, by the rules of transformers' own loading:
 /// names as they are, then with or without the base model's prefix, then as they were once called.
 pub(crate) fn match_names(plan: &Plan, weights: &Weights) -> Result<Matching, Error> {
@@ -152,12 +192,14 @@ pub(crate) fn match_names(plan: &Plan, weights: &Weights) -> Result<Matching, Er
     }
 
     let unused = names.iter().filter(|it| !used.contains(**it) && !is_buffer(it));
-    report.unexpected = unused.map(|it| (*it).to_owned()).collect();
+    let has_base = plan.is_headless && names.iter().any(|it| it.starts_with(&plan.base));
+    let is_of_head = |name: &String| has_base && !name.starts_with(&plan.base);
+    (report.headless, report.unexpected) = unused.map(|it| (*it).to_owned()).partition(is_of_head);
     Ok(Matching { report, sources })
 }
 
 /// Reads what was matched; makes fresh what is missing or has another shape.
-pub(crate) fn read(
+fn read(
     plan: &Plan,
     matching: &Matching,
     reader: &Reader<'_>,

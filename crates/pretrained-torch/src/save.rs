@@ -8,7 +8,7 @@ use pretrained_safetensors::TensorSpec;
 use pretrained_tokenizer::TokenizerFiles;
 use tch::{Device, Tensor};
 
-use crate::{AutoModelForCausalLM, Error, ParamMap, kinds};
+use crate::{AutoModel, AutoModelForCausalLM, Error, ParamMap, kinds};
 
 impl AutoModelForCausalLM {
     /// Saves the model into a directory that transformers, and
@@ -28,6 +28,35 @@ impl AutoModelForCausalLM {
         Ok(pretrained_artifact::save(dir, &contents, |spec| bytes.of(spec), options)?)
     }
 }
+
+impl AutoModel {
+    /// Saves the model into a directory that transformers' `AutoModel`, and
+    /// [`from_pretrained`](AutoModel::from_pretrained), can load. Without the head that the weights
+    /// may have had.
+    pub fn save_pretrained(&self, dir: impl AsRef<Path>) -> Result<(), Error> {
+        self.save_pretrained_with(dir, &SaveOptions::default())
+    }
+
+    /// Saves the model as told: in shards of at most so many bytes, or as a variant.
+    pub fn save_pretrained_with(
+        &self,
+        dir: impl AsRef<Path>,
+        options: &SaveOptions,
+    ) -> Result<(), Error> {
+        let contents = Contents {
+            config: &self.config().for_save(&[CLASS], kinds::name(self.kind())?)?,
+            generation_config: None,
+            tensors: specs(self.params(), self.param_names())?,
+            tokenizer: None,
+            total_parameters: Some(self.num_parameters()),
+        };
+        let bytes = Bytes::new(self.params());
+        Ok(pretrained_artifact::save(dir, &contents, |spec| bytes.of(spec), options)?)
+    }
+}
+
+/// What transformers' class of [`AutoModel`]'s networks is called.
+const CLASS: &str = "BertModel";
 
 /// What is saved with a model's parameters.
 #[derive(Debug, Clone)]
