@@ -1,13 +1,16 @@
 //! Encoders against transformers: hidden states, the pooler, gradients, what is saved.
 
 use pretrained::{
-    AutoModel, Device, LoadOptions, ModelInputs,
+    AutoModel, AutoTokenizer, Device, EmbedOptions, LoadOptions, ModelInputs, embed,
     safetensors::TensorFile,
     torch::{Kind, Tensor},
 };
 use serde_json::json;
 
-use crate::python;
+use crate::{
+    command::{pretrained, succeeds},
+    python,
+};
 
 /// Checks one case of `tests/python/encoders.py`.
 #[track_caller]
@@ -98,6 +101,107 @@ fn what_is_no_input_of_an_encoder_is_an_error_and_it_goes_on() {
     let typed = ModelInputs { token_type_ids: Some(&types), ..ModelInputs::default() };
     refused(&ids, &typed, "token_type_ids");
     model.forward(&ids, &plain).expect("the model goes on");
+}
+
+/// Texts of many lengths, so that they share batches and are padded; one of them is cut.
+const TEXTS: [&str; 6] =
+    ["where is the station?", "", "a", "how do i get to the train, please?", "日本", LONG];
+const LONG: &str =
+    "the quick brown fox jumps over the lazy dog, and the lazy dog, at last, wakes up.";
+
+#[test]
+fn embeddings_are_those_that_transformers_pools() {
+    let pooling =
+        |mode: &str| json!({"word_embedding_dimension": 24, mode: true, "pooling_mode_x": false});
+    let modules = |names: &[&str]| {
+        let paths = ["", "1_Pooling", "2_Normalize"];
+        let module = |(name, path)| json!({"path": path, "type": format!("sentence_transformers.models.{name}")});
+        names.iter().zip(paths).map(module).collect::<Vec<_>>()
+    };
+    let cases = [
+        (json!({}), json!({})),
+        (
+            json!({"modules.json": modules(&["Transformer", "Pooling"]), "1_Pooling/config.json": pooling("pooling_mode_cls_token"), "sentence_bert_config.json": {"max_seq_length": 9, "do_lower_case": false}}),
+            json!({"pooling": "cls", "normalize": false, "max_length": 9}),
+        ),
+        (
+            json!({"modules.json": modules(&["Transformer", "Pooling", "Normalize"]), "1_Pooling/config.json": pooling("pooling_mode_max_tokens")}),
+            json!({"pooling": "max"}),
+        ),
+    ];
+    for (files, expected) in cases {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        python::call("encoders.make", json!({"name": "bert", "out": dir.path()}));
+        let mut with = json!({"model": dir.path(), "texts": TEXTS, "modules": files});
+        with.as_object_mut()
+            .expect("arguments")
+            .extend(expected.as_object().expect("more").clone());
+        let theirs = python::call("encoders.embed", with);
+        let theirs: Vec<Vec<f32>> = serde_json::from_value(theirs).expect("vectors");
+
+        let options = EmbedOptions::from_pretrained(dir.path()).expect("options");
+        let options = EmbedOptions { batch_size: 4, ..options };
+        let model = AutoModel::from_pretrained(dir.path(), Device::Cpu).expect("a model");
+        let tokenizer = AutoTokenizer::from_pretrained(dir.path()).expect("a tokenizer");
+        let ours = embed(&model, &tokenizer, &TEXTS, &options).expect("embeddings");
+        assert_eq!(ours.shape, [TEXTS.len(), 24]);
+        for ((ours, theirs), text) in ours.values.chunks(24).zip(&theirs).zip(TEXTS) {
+            let delta = ours.iter().zip(theirs).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+            assert!(delta <= 1e-5, "{text:?}: {files}: off by {delta:e}");
+        }
+        assert_eq!(embed::<&str>(&model, &tokenizer, &[], &options).expect("none").shape, [0, 24]);
+        let options = EmbedOptions { batch_size: 0, ..options };
+        let error = embed(&model, &tokenizer, &TEXTS, &options).expect_err("refused").to_string();
+        assert!(error.contains("batch_size is 0"), "{error}");
+    }
+}
+
+#[test]
+fn modules_that_are_not_known_are_refused_by_name() {
+    for (modules, pooling, expected) in [
+        (r#"[{"type":"sentence_transformers.models.Dense","path":"2_Dense"}]"#, "{}", "Dense"),
+        (
+            r#"[{"type":"sentence_transformers.models.Pooling","path":"p"}]"#,
+            r#"{"pooling_mode_mean_tokens":true,"pooling_mode_cls_token":true}"#,
+            "pooling_mode",
+        ),
+        (r#"[{"type":"sentence_transformers.models.Pooling","path":"p"}]"#, "{", "p/config.json"),
+        (r#"[{"type":"sentence_transformers.models.Pooling","path":"../p"}]"#, "{}", "../p"),
+    ] {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        std::fs::create_dir(dir.path().join("p")).expect("made");
+        std::fs::write(dir.path().join("modules.json"), modules).expect("written");
+        std::fs::write(dir.path().join("p/config.json"), pooling).expect("written");
+        let error = EmbedOptions::from_pretrained(dir.path()).expect_err("refused").to_string();
+        assert!(error.contains(expected), "{error}");
+        assert!(!error.contains('\n'), "{error}");
+    }
+}
+
+#[test]
+fn the_command_prints_and_writes_vectors() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let model = dir.path().join("model");
+    python::call("encoders.make", json!({"name": "bert", "out": model}));
+    let theirs = python::call("encoders.embed", json!({"model": model, "texts": TEXTS[..2]}));
+    let theirs: Vec<Vec<f32>> = serde_json::from_value(theirs).expect("vectors");
+    let close = |ours: &[f32], theirs: &[f32]| {
+        ours.len() == theirs.len() && ours.iter().zip(theirs).all(|(a, b)| (a - b).abs() <= 1e-5)
+    };
+
+    let printed = succeeds(pretrained(["embed"]).arg(&model).args(&TEXTS[..2]));
+    let lines: Vec<Vec<f32>> =
+        printed.lines().map(|it| serde_json::from_str(it).expect("a vector")).collect();
+    assert_eq!(lines.len(), 2);
+    assert!(lines.iter().zip(&theirs).all(|(a, b)| close(a, b)), "{lines:?}");
+
+    let out = dir.path().join("vectors.safetensors");
+    succeeds(pretrained(["embed"]).arg(&model).args(&TEXTS[..2]).arg("--out").arg(&out));
+    let file = TensorFile::read(&out).expect("a file");
+    let written = tensor(&file, "embeddings").expect("embeddings");
+    assert_eq!(written.size(), [2, 24]);
+    let written = Vec::<f32>::try_from(written.flatten(0, -1)).expect("numbers");
+    assert!(close(&written, &theirs.concat()), "{written:?}");
 }
 
 fn tensor(file: &TensorFile, name: &str) -> Option<Tensor> {

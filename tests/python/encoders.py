@@ -1,10 +1,13 @@
 """Small random encoders, and what transformers computes with them."""
 
+import json
 import os
 
 import torch
 from safetensors.torch import load_file, save_file
-from transformers import AutoConfig, AutoModel, AutoModelForMaskedLM, AutoModelForSequenceClassification
+from transformers import (
+    AutoConfig, AutoModel, AutoModelForMaskedLM, AutoModelForSequenceClassification, AutoTokenizer,
+)
 
 torch.set_num_threads(1)
 
@@ -86,6 +89,28 @@ def compute(model, given):
     with torch.no_grad():
         found["plain"] = model(given["ids"]).last_hidden_state
     return found | {"grad." + name: parameter.grad for name, parameter in model.named_parameters()}
+
+
+WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *"!,.?", *"abcdefghijklmnopqrstuvwxyz", *("##" + c for c in "abcdefghijklmnopqrstuvwxyz")]
+
+
+def embed(model, texts, modules=None, pooling="mean", normalize=True, max_length=40):
+    """Gives the model of a case a tokenizer, and the files of sentence-transformers; the vectors of the texts."""
+    with open(os.path.join(model, "vocab.txt"), "w", encoding="utf-8") as file:
+        file.write("".join(word + "\n" for word in WORDS))
+    for path, content in (modules or {}).items():
+        os.makedirs(os.path.dirname(os.path.join(model, path)), exist_ok=True)
+        with open(os.path.join(model, path), "w", encoding="utf-8") as file:
+            json.dump(content, file)
+    words, network = AutoTokenizer.from_pretrained(model), AutoModel.from_pretrained(model).eval()
+    rows = []
+    for text in texts:
+        inputs = words(text, truncation=True, max_length=max_length, return_tensors="pt")
+        with torch.no_grad():
+            states = network(**inputs).last_hidden_state[0]
+        row = {"mean": states.mean(0), "cls": states[0], "max": states.amax(0)}[pooling]
+        rows.append((torch.nn.functional.normalize(row, dim=0) if normalize else row).tolist())
+    return rows
 
 
 def reopen(name, model, expected):

@@ -41,7 +41,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn write(spec: TensorSpec, bytes: &[u8], path: &std::path::Path) -> anyhow::Result<()> {
+pub(crate) fn write(spec: TensorSpec, bytes: &[u8], path: &std::path::Path) -> anyhow::Result<()> {
     let layout = Layout::new(vec![spec], &Metadata::new())?;
     let mut file = pretrained::fs::StagedFile::create(path)?;
     layout.write_to(&mut file, |_| Ok(bytes))?;

@@ -23,6 +23,7 @@ pub struct AutoModel {
     vocab_size: i64,
     type_vocab_size: i64,
     positions: i64,
+    hidden_size: i64,
     params: ParamMap,
     /// Names in the order of Hugging Face's `named_parameters()`.
     order: Vec<String>,
@@ -82,6 +83,7 @@ impl AutoModel {
             vocab_size: c.vocab_size,
             type_vocab_size: c.type_vocab_size,
             positions: c.max_position_embeddings,
+            hidden_size: c.hidden_size,
             params,
             order: plan.params.into_iter().map(|it| it.name).collect(),
             report,
@@ -153,6 +155,11 @@ impl AutoModel {
     /// How many tokens the model can see.
     pub fn max_positions(&self) -> usize {
         self.positions as usize
+    }
+
+    /// How long the vectors of [`ModelOutput`] are.
+    pub fn hidden_size(&self) -> usize {
+        self.hidden_size as usize
     }
 
     fn check(&self, tokens: &Tensor, inputs: &ModelInputs<'_>) -> Result<(), Error> {
