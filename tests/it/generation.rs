@@ -58,13 +58,18 @@ fn processors_of_single_tokens() {
 fn processors_before_a_draw() {
     check("temperature", |_, s| processors::temperature(s, 0.7));
     check("top_k", |_, s| processors::top_k(s, 5));
-    check("top_p", |_, s| processors::top_p(s, 0.8));
-    check("top_p_tiny", |_, s| processors::top_p(s, 0.01));
-    check("min_p", |_, s| processors::min_p(s, 0.1));
+    check("top_p", |_, s| processors::top_p(s, 0.8, 1));
+    check("top_p_tiny", |_, s| processors::top_p(s, 0.01, 1));
+    check("min_p", |_, s| processors::min_p(s, 0.1, 1));
     check("top_h", |_, s| processors::top_h(s, 0.4));
-    check("typical", |_, s| processors::typical(s, 0.6));
-    check("epsilon_cutoff", |_, s| processors::epsilon_cutoff(s, 0.02));
-    check("eta_cutoff", |_, s| processors::eta_cutoff(s, 0.02));
+    check("typical", |_, s| processors::typical(s, 0.6, 1));
+    check("epsilon_cutoff", |_, s| processors::epsilon_cutoff(s, 0.02, 1));
+    check("eta_cutoff", |_, s| processors::eta_cutoff(s, 0.02, 1));
+    check("top_p_3", |_, s| processors::top_p(s, 0.01, 3));
+    check("min_p_3", |_, s| processors::min_p(s, 0.9, 3));
+    check("typical_3", |_, s| processors::typical(s, 0.01, 3));
+    check("epsilon_cutoff_3", |_, s| processors::epsilon_cutoff(s, 0.9, 3));
+    check("eta_cutoff_3", |_, s| processors::eta_cutoff(s, 0.9, 3));
     check("renormalize", |_, s| processors::renormalize(s));
 }
 

@@ -29,6 +29,11 @@ def processors(n_prompt):
         "typical": lp.TypicalLogitsWarper(0.6),
         "epsilon_cutoff": lp.EpsilonLogitsWarper(0.02),
         "eta_cutoff": lp.EtaLogitsWarper(0.02),
+        "top_p_3": lp.TopPLogitsWarper(0.01, min_tokens_to_keep=3),
+        "min_p_3": lp.MinPLogitsWarper(0.9, min_tokens_to_keep=3),
+        "typical_3": lp.TypicalLogitsWarper(0.01, min_tokens_to_keep=3),
+        "epsilon_cutoff_3": lp.EpsilonLogitsWarper(0.9, min_tokens_to_keep=3),
+        "eta_cutoff_3": lp.EtaLogitsWarper(0.9, min_tokens_to_keep=3),
         "renormalize": lp.LogitNormalization(),
     }
 
@@ -57,3 +62,35 @@ def generate(model, prompt, options):
     ids = torch.tensor([prompt])
     made = network.generate(ids, attention_mask=torch.ones_like(ids), pad_token_id=0, **options)
     return made[0, len(prompt):].tolist()
+
+
+def generate_batch(model, prompts, options):
+    """The new tokens of each row of a batch that is padded on the left, without the filling, and the scores of beams."""
+    network = AutoModelForCausalLM.from_pretrained(model).eval()
+    longest = max(len(prompt) for prompt in prompts)
+    padding = [longest - len(prompt) for prompt in prompts]
+    ids = torch.tensor([[0] * n + prompt for n, prompt in zip(padding, prompts)])
+    mask = torch.tensor([[0] * n + [1] * len(prompt) for n, prompt in zip(padding, prompts)])
+    made = network.generate(
+        ids, attention_mask=mask, pad_token_id=0, return_dict_in_generate=True, output_scores=True, **options
+    )
+    eos = options.get("eos_token_id", 2)
+    eos = eos if isinstance(eos, list) else [eos]
+    rows = []
+    for row in made.sequences:
+        row = row[longest:].tolist()
+        ends = [i for i, token in enumerate(row) if token in eos]
+        rows.append(row[: ends[0] + 1] if ends else row)
+    scores = getattr(made, "sequences_scores", None)
+    return {"rows": rows, "scores": None if scores is None else scores.tolist()}
+
+
+def network_scores(model, prompt, options):
+    """The likelihood of every token that is drawn after a prompt."""
+    network = AutoModelForCausalLM.from_pretrained(model).eval()
+    ids = torch.tensor([prompt])
+    made = network.generate(
+        ids, attention_mask=torch.ones_like(ids), pad_token_id=0, max_new_tokens=1, return_dict_in_generate=True,
+        output_scores=True, **options
+    )
+    return made.scores[0].softmax(-1)[0].tolist()

@@ -48,11 +48,11 @@ impl DotProduct {
             let scores = scores.masked_fill(&hidden, f64::NEG_INFINITY);
             let weights = scores.softmax(-1, Kind::Float).to_kind(q.kind());
             weights.dropout(dropout, dropout > 0.0).matmul(&v)
-        } else if t == 1 && h != n_kv && mask.is_none() {
-            // One query sees every key, so the heads of a group can stand in for time and the
-            // keys need not be repeated.
+        } else if t == 1 && h != n_kv {
+            // All heads of a group see the same keys, so they can stand in for time and the keys
+            // need not be repeated.
             let q = q.view([b, n_kv, h / n_kv, -1]);
-            self.fused(&q, k, v, None, dropout, false).view([b, h, 1, -1])
+            self.fused(&q, k, v, mask.as_ref(), dropout, false).view([b, h, 1, -1])
         } else {
             let (k, v) = (repeat(k, h / n_kv), repeat(v, h / n_kv));
             let is_causal = mask.is_none() && t > 1;

@@ -73,6 +73,41 @@ impl KvCache {
         self.len = self.len.min(len as i64);
     }
 
+    /// Keeps these rows, some perhaps more than once, and forgets the others. Where as many stay
+    /// as there were, those that change are known to be equal in their first `shared` tokens.
+    pub(crate) fn select(&mut self, rows: &[usize], shared: usize) {
+        let Some((keys, _)) = self.layers.first() else { return };
+        let n_rows = keys.size()[0] as usize;
+        let moved: Vec<usize> = (0..rows.len()).filter(|&it| rows[it] != it).collect();
+        if rows.len() == n_rows && moved.is_empty() {
+            return;
+        }
+        let device = keys.device();
+        let indices = |it: &[usize]| {
+            let it: Vec<i64> = it.iter().map(|&it| it as i64).collect();
+            Tensor::from_slice(&it).to_device(device)
+        };
+        let _guard = tch::no_grad_guard();
+        self.padding = self.padding.as_ref().map(|it| it.index_select(0, &indices(rows)));
+        if rows.len() == n_rows {
+            let from = (shared as i64).min(self.len);
+            let sources: Vec<usize> = moved.iter().map(|&it| rows[it]).collect();
+            let (sources, moved) = (indices(&sources), indices(&moved));
+            for buffer in self.layers.iter().flat_map(|(k, v)| [k, v]) {
+                let mut part = buffer.narrow(2, from, self.len - from);
+                let _ = part.index_copy_(0, &moved, &part.index_select(0, &sources));
+            }
+        } else {
+            let rows = indices(rows);
+            for buffer in self.layers.iter_mut().flat_map(|(k, v)| [k, v]) {
+                let part = buffer.narrow(2, 0, self.len).index_select(0, &rows);
+                let larger = self::buffer(&part, buffer.size()[2]);
+                larger.narrow(2, 0, self.len).copy_(&part);
+                *buffer = larger;
+            }
+        }
+    }
+
     pub(crate) fn padding(&self) -> Option<&Tensor> {
         self.padding.as_ref()
     }

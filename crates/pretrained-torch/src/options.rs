@@ -1,4 +1,4 @@
-use pretrained_config::GenerationConfig;
+use pretrained_config::{EarlyStopping, GenerationConfig};
 
 use crate::{AutoModelForCausalLM, Error, processors};
 
@@ -18,6 +18,15 @@ pub struct GenerationOptions {
     /// Texts that end the text; [`generate_text`](crate::generate_text) knows the tokenizer that
     /// they need.
     pub stop_strings: Vec<String>,
+    /// How many texts are looked for at once, of which the likeliest are kept. Above 1,
+    /// [`generate_batch`](crate::generate_batch) does it.
+    pub num_beams: usize,
+    /// How many texts a prompt is continued to: that are drawn, or of beams.
+    pub num_return_sequences: usize,
+    /// Above 0, longer beams are worth more; below, shorter ones.
+    pub length_penalty: f64,
+    /// When beams stop.
+    pub early_stopping: EarlyStopping,
     /// Whether tokens are drawn at random; if not, each is the most likely one.
     pub do_sample: bool,
     /// Below 1, more like greedy; above, more even.
@@ -89,6 +98,10 @@ impl Default for GenerationOptions {
             min_new_tokens: 0,
             max_time: None,
             stop_strings: Vec::new(),
+            num_beams: 1,
+            num_return_sequences: 1,
+            length_penalty: 1.0,
+            early_stopping: EarlyStopping::Guess,
             do_sample: false,
             temperature: 1.0,
             top_k: 50,
@@ -167,24 +180,70 @@ impl GenerationOptions {
 
     /// What is done to scores that are drawn from, after all else.
     pub(crate) fn warp(&self, scores: &mut [f32]) {
+        // A beam needs one that goes on, though every end be among those that are kept.
+        let min_keep = if self.num_beams > 1 { (self.eos_token_ids.len() + 1).max(2) } else { 1 };
         processors::temperature(scores, self.temperature);
         if let Some(h) = self.top_h {
             processors::top_h(scores, h);
         }
-        processors::top_k(scores, self.top_k);
-        processors::top_p(scores, self.top_p);
+        if self.top_k > 0 {
+            processors::top_k(scores, self.top_k.max(min_keep));
+        }
+        processors::top_p(scores, self.top_p, min_keep);
         if let Some(p) = self.min_p {
-            processors::min_p(scores, p);
+            processors::min_p(scores, p, min_keep);
         }
         if self.typical_p < 1.0 {
-            processors::typical(scores, self.typical_p);
+            processors::typical(scores, self.typical_p, min_keep);
         }
         if self.epsilon_cutoff > 0.0 {
-            processors::epsilon_cutoff(scores, self.epsilon_cutoff);
+            processors::epsilon_cutoff(scores, self.epsilon_cutoff, min_keep);
         }
         if self.eta_cutoff > 0.0 {
-            processors::eta_cutoff(scores, self.eta_cutoff);
+            processors::eta_cutoff(scores, self.eta_cutoff, min_keep);
         }
+    }
+
+    /// Refuses stop strings, for this reason.
+    pub(crate) fn refuse_stop_strings(&self, expected: &'static str) -> Result<(), Error> {
+        if self.stop_strings.is_empty() {
+            return Ok(());
+        }
+        let (option, value) = ("stop_strings", format!("{:?}", self.stop_strings));
+        Err(Error::Option { option, value, expected })
+    }
+
+    /// Refuses all that takes more than one row.
+    pub(crate) fn refuse_several(&self) -> Result<(), Error> {
+        let (beams, texts) = (self.num_beams, self.num_return_sequences);
+        for (option, value) in [("num_beams", beams), ("num_return_sequences", texts)] {
+            if value > 1 {
+                let (value, expected) = (value.to_string(), "that is what generate_batch is for");
+                return Err(Error::Option { option, value, expected });
+            }
+        }
+        Ok(())
+    }
+
+    fn check_counts(&self) -> Result<(), Error> {
+        let (beams, texts) = (self.num_beams, self.num_return_sequences);
+        for (option, value) in [("num_beams", beams), ("num_return_sequences", texts)] {
+            if !(1..=MAX_TEXTS).contains(&value) {
+                let (value, expected) = (value.to_string(), "a number from 1 to 4096");
+                return Err(Error::Option { option, value, expected });
+            }
+        }
+        let expected = match (beams, self.do_sample) {
+            (1, false) => "without do_sample and num_beams there is one text",
+            (1, true) => return Ok(()),
+            _ if texts > beams => "no more than num_beams",
+            _ => return Ok(()),
+        };
+        if texts == 1 {
+            return Ok(());
+        }
+        let (option, value) = ("num_return_sequences", texts.to_string());
+        Err(Error::Option { option, value, expected })
     }
 
     pub(crate) fn check(&self) -> Result<(), Error> {
@@ -192,6 +251,7 @@ impl GenerationOptions {
             let (value, expected) = (value.clone(), "this is not supported, leave it out");
             return Err(Error::Option { option, value, expected });
         }
+        self.check_counts()?;
         let within = |option, value: f64, fits: bool, expected| match fits {
             true => Ok(()),
             false => Err(Error::Option { option, value: value.to_string(), expected }),
@@ -202,6 +262,8 @@ impl GenerationOptions {
         let cutoff = "a number from 0 to below 1";
         let t = self.temperature;
         within("temperature", t, positive(t), "a number above 0; for greedy text, do not sample")?;
+        let penalty = self.length_penalty;
+        within("length_penalty", penalty, penalty.is_finite(), "a number")?;
         within("top_p", self.top_p, share(self.top_p), part)?;
         within("typical_p", self.typical_p, share(self.typical_p), part)?;
         let (min_p, top_h) = (self.min_p.unwrap_or(1.0), self.top_h.unwrap_or(1.0));
@@ -224,7 +286,6 @@ impl From<&GenerationConfig> for GenerationOptions {
     fn from(config: &GenerationConfig) -> GenerationOptions {
         let default = GenerationOptions::default();
         let count = |it: Option<i64>| it.map(|it| usize::try_from(it).unwrap_or_default());
-        let number = |it: Option<i64>| it.filter(|&it| it != 1).map(|it| it.to_string());
         let guidance = config.guidance_scale.filter(|&it| it != 1.0).map(|it| it.to_string());
         let decay = config.exponential_decay_length_penalty;
         GenerationOptions {
@@ -234,6 +295,11 @@ impl From<&GenerationConfig> for GenerationOptions {
             min_new_tokens: count(config.min_new_tokens).unwrap_or_default(),
             max_time: config.max_time,
             stop_strings: config.stop_strings.clone(),
+            num_beams: count(config.num_beams).unwrap_or(default.num_beams),
+            num_return_sequences: count(config.num_return_sequences)
+                .unwrap_or(default.num_return_sequences),
+            length_penalty: config.length_penalty.unwrap_or(default.length_penalty),
+            early_stopping: config.early_stopping.unwrap_or(default.early_stopping),
             do_sample: config.do_sample.unwrap_or_default(),
             temperature: config.temperature.unwrap_or(default.temperature),
             top_k: count(config.top_k).unwrap_or(default.top_k),
@@ -260,13 +326,10 @@ impl From<&GenerationConfig> for GenerationOptions {
             renormalize_logits: config.renormalize_logits.unwrap_or_default(),
             seed: default.seed,
             eos_token_ids: config.eos_token_id.clone(),
-            refused: [
-                ("num_beams", number(config.num_beams)),
-                ("num_return_sequences", number(config.num_return_sequences)),
-                ("guidance_scale", guidance),
-            ]
-            .into_iter()
-            .find_map(|(option, value)| Some((option, value?))),
+            refused: guidance.map(|it| ("guidance_scale", it)),
         }
     }
 }
+
+/// More texts of one prompt are a mistake.
+const MAX_TEXTS: usize = 4096;

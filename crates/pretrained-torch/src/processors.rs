@@ -6,6 +6,8 @@
 
 use std::collections::BTreeSet;
 
+use crate::sample::highest;
+
 /// Makes tokens that have come less likely (above 1) or more likely (below).
 pub fn repetition_penalty(tokens: &[u32], scores: &mut [f32], penalty: f64) {
     let penalty = penalty as f32;
@@ -106,14 +108,15 @@ pub fn top_k(scores: &mut [f32], k: usize) {
     keep(scores, |_, score| score >= kth);
 }
 
-/// Removes the least likely that have, together, no more than `1 - p`. The likeliest stays.
-pub fn top_p(scores: &mut [f32], p: f64) {
+/// Removes the least likely that have, together, no more than `1 - p`; the `min_keep` likeliest
+/// stay.
+pub fn top_p(scores: &mut [f32], p: f64, min_keep: usize) {
     if p >= 1.0 {
         return;
     }
     let (order, likely) = (ascending(scores), probabilities(scores));
     let mut cumulative = 0.0;
-    for &i in &order[..order.len().saturating_sub(1)] {
+    for &i in &order[..order.len().saturating_sub(min_keep.max(1))] {
         cumulative += likely[i];
         if cumulative > 1.0 - p {
             break;
@@ -122,11 +125,11 @@ pub fn top_p(scores: &mut [f32], p: f64) {
     }
 }
 
-/// Removes what is less likely than this part of the likeliest.
-pub fn min_p(scores: &mut [f32], p: f64) {
+/// Removes what is less likely than this part of the likeliest; the `min_keep` likeliest stay.
+pub fn min_p(scores: &mut [f32], p: f64, min_keep: usize) {
     let likely = probabilities(scores);
     let at_least = p * likely.iter().copied().fold(0.0, f64::max);
-    keep(scores, |i, _| likely[i] >= at_least);
+    keep_likely(scores, &likely, at_least, min_keep);
 }
 
 /// Keeps the likeliest for as long as their part of the entropy is at most `h`; of no more than
@@ -149,8 +152,9 @@ pub fn top_h(scores: &mut [f32], h: f64) {
 }
 
 /// Keeps the tokens whose information is nearest to what is expected of one, until they have
-/// this probability together. <https://arxiv.org/abs/2202.00666>.
-pub fn typical(scores: &mut [f32], mass: f64) {
+/// this probability together, and at least `min_keep` of them.
+/// <https://arxiv.org/abs/2202.00666>.
+pub fn typical(scores: &mut [f32], mass: f64, min_keep: usize) {
     let likely = probabilities(scores);
     let entropy = entropy(&likely);
     let shifted: Vec<f64> = likely.iter().map(|it| (-it.ln() - entropy).abs()).collect();
@@ -163,21 +167,25 @@ pub fn typical(scores: &mut [f32], mass: f64) {
     });
     let last = crossing.unwrap_or(order.len().saturating_sub(1));
     let at_most = order.get(last).map_or(f64::INFINITY, |&i| shifted[i]);
-    keep(scores, |i, _| shifted[i] <= at_most);
+    let mut kept = vec![false; scores.len()];
+    for (rank, &i) in order.iter().enumerate() {
+        kept[i] = rank < min_keep || shifted[i] <= at_most;
+    }
+    keep(scores, |i, _| kept[i]);
 }
 
-/// Removes what is less likely than `epsilon`. The likeliest stays.
-pub fn epsilon_cutoff(scores: &mut [f32], epsilon: f64) {
+/// Removes what is less likely than `epsilon`; the `min_keep` likeliest stay.
+pub fn epsilon_cutoff(scores: &mut [f32], epsilon: f64, min_keep: usize) {
     let likely = probabilities(scores);
-    keep_likely(scores, &likely, epsilon);
+    keep_likely(scores, &likely, epsilon, min_keep);
 }
 
 /// The same with a bound that is lower where the distribution is flat.
 /// <https://arxiv.org/abs/2210.15191>.
-pub fn eta_cutoff(scores: &mut [f32], epsilon: f64) {
+pub fn eta_cutoff(scores: &mut [f32], epsilon: f64, min_keep: usize) {
     let likely = probabilities(scores);
     let eta = epsilon.min(epsilon.sqrt() * (-entropy(&likely)).exp());
-    keep_likely(scores, &likely, eta);
+    keep_likely(scores, &likely, eta, min_keep);
 }
 
 /// Makes the scores logarithms of probabilities again.
@@ -208,9 +216,12 @@ pub fn probabilities(scores: &[f32]) -> Vec<f64> {
     weights.iter().map(|it| it / total).collect()
 }
 
-fn keep_likely(scores: &mut [f32], likely: &[f64], at_least: f64) {
-    let best = scores.get(likeliest(scores)).copied().unwrap_or_default();
-    keep(scores, |i, score| likely[i] >= at_least || score >= best);
+/// Removes what is less likely than that, but not what is as likely as the last of the `min_keep`
+/// likeliest.
+fn keep_likely(scores: &mut [f32], likely: &[f64], at_least: f64, min_keep: usize) {
+    let best = highest(scores, min_keep.max(1));
+    let lowest = best.last().map_or(f32::NEG_INFINITY, |&i| scores[i]);
+    keep(scores, |i, score| likely[i] >= at_least || score >= lowest);
 }
 
 fn keep(scores: &mut [f32], kept: impl Fn(usize, f32) -> bool) {

@@ -1,0 +1,116 @@
+use std::fmt;
+
+use super::{Processor, Shaping, Stop, limits::Limits, rows::Rows};
+use crate::{
+    AutoModelForCausalLM, Error, GenerationOptions,
+    processors::likeliest,
+    sample::{Rng, draw},
+};
+
+/// A text that is being continued: an iterator of new tokens.
+pub struct Generation<'m> {
+    rows: Rows<'m>,
+    shaping: Shaping<'m>,
+    limits: Limits,
+    /// Prompt and new tokens.
+    tokens: Vec<u32>,
+    rng: Rng,
+    stop: Option<Stop>,
+}
+
+/// Continues a prompt, one token at a time, until an end-of-text token or the length that the
+/// options say. Dropping the iterator stops it.
+pub fn generate<'m>(
+    model: &'m AutoModelForCausalLM,
+    prompt: &[u32],
+    options: &GenerationOptions,
+) -> Result<Generation<'m>, Error> {
+    generate_with(model, prompt, options, |_, _| {})
+}
+
+/// The same with a processor of your own, after all those of the options but the ones that only
+/// tokens that are drawn go through.
+pub fn generate_with<'m>(
+    model: &'m AutoModelForCausalLM,
+    prompt: &[u32],
+    options: &GenerationOptions,
+    processor: impl FnMut(&[u32], &mut [f32]) + 'm,
+) -> Result<Generation<'m>, Error> {
+    options.refuse_stop_strings("they need the tokenizer: use generate_text")?;
+    Generation::new(model, prompt, options, Box::new(processor))
+}
+
+impl<'m> Generation<'m> {
+    pub(crate) fn new(
+        model: &'m AutoModelForCausalLM,
+        prompt: &[u32],
+        options: &GenerationOptions,
+        processor: Box<Processor<'m>>,
+    ) -> Result<Generation<'m>, Error> {
+        options.check()?;
+        options.refuse_several()?;
+        Ok(Generation {
+            limits: Limits::new(model, prompt, options)?,
+            rows: Rows::new(model, &[prompt.len()]),
+            shaping: Shaping { options: options.clone(), processor },
+            tokens: prompt.to_vec(),
+            rng: Rng::new(options.seed, 0),
+            stop: None,
+        })
+    }
+
+    /// Why it has ended, once it has.
+    pub fn stop(&self) -> Option<Stop> {
+        self.stop
+    }
+
+    /// Ends it, since its text has a stop string.
+    pub(crate) fn end_text(&mut self) {
+        self.stop = Some(Stop::StopString);
+    }
+
+    pub(crate) fn options(&self) -> &GenerationOptions {
+        &self.shaping.options
+    }
+
+    fn step(&mut self) -> Result<u32, Error> {
+        let scores = self.rows.scores(&[&self.tokens])?;
+        let mut scores = Vec::<f32>::try_from(scores.squeeze_dim(0))?;
+        self.shaping.apply(self.limits.place(&self.tokens), &mut scores);
+        let token = match self.shaping.options.do_sample {
+            true => draw(&scores, &mut self.rng),
+            false => likeliest(&scores),
+        };
+        let token = token as u32;
+        self.tokens.push(token);
+        Ok(token)
+    }
+}
+
+impl Iterator for Generation<'_> {
+    type Item = Result<u32, Error>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.stop = self.stop.or_else(|| self.limits.stop(&self.tokens));
+        if self.stop.is_some() {
+            return None;
+        }
+        let token = self.step();
+        self.stop = match &token {
+            Ok(_) => self.limits.stop(&self.tokens),
+            Err(_) => Some(Stop::Failed),
+        };
+        Some(token)
+    }
+}
+
+impl fmt::Debug for Generation<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Generation { tokens, limits, stop, .. } = self;
+        f.debug_struct("Generation")
+            .field("tokens", tokens)
+            .field("limits", limits)
+            .field("stop", stop)
+            .finish_non_exhaustive()
+    }
+}
