@@ -62,6 +62,58 @@ fn tokenize_generate_eval_and_logits_agree_with_transformers() {
 }
 
 #[test]
+fn several_texts_are_those_of_transformers() {
+    let scratch = tempfile::tempdir().expect("a scratch directory");
+    let model = scratch.path().join("model");
+    let given =
+        json!({"out": model, "model_type": "llama", "tied": true, "dtype": "float32", "seed": 2});
+    python::call("models.make", given);
+    let check = |flags: &[&str], prompts: &[&str], options: Value| {
+        let mut command = pretrained(["generate", "--json"]);
+        command.arg(&model).args(flags);
+        prompts.iter().for_each(|it| {
+            command.args(["--prompt", it]);
+        });
+        let ours = match parsed(&succeeds(&mut command)) {
+            Value::Array(texts) => texts,
+            text => vec![text],
+        };
+        let ours: Vec<Value> = ours.iter().map(|it| it["text"].clone()).collect();
+        let arguments = json!({"model": model, "prompts": prompts, "options": options});
+        let theirs = python::call("models.generate", arguments);
+        assert_eq!(json!(ours), theirs, "{flags:?}");
+    };
+    let (one, two) = (["Once upon"], ["Once upon", "The checkpoint that was"]);
+    check(&["--max-new-tokens", "9"], &two, json!({"max_new_tokens": 9}));
+    let beams = ["--num-beams", "3", "--num-return-sequences", "2", "--max-new-tokens", "9"];
+    let options = json!({"num_beams": 3, "num_return_sequences": 2, "max_new_tokens": 9});
+    check(&beams, &two, options);
+
+    // Texts that begin inside of a token, and end inside of one or with it.
+    let whole = python::call(
+        "models.generate",
+        json!({"model": model, "prompts": one, "options": {"max_new_tokens": 20}}),
+    );
+    let whole: Vec<char> = whole[0].as_str().expect("a text").chars().collect();
+    for stop in [&whole[1..3], &whole[5..8]] {
+        let stop: String = stop.iter().collect();
+        let flags = ["--max-new-tokens", "20", "--stop", stop.as_str()];
+        let options = json!({"max_new_tokens": 20, "stop_strings": [stop]});
+        check(&flags, &one, options.clone());
+        check(&flags, &two, options.clone());
+        let mut options = options;
+        options["num_beams"] = 2.into();
+        check(&[&flags[..], &["--num-beams", "2"]].concat(), &one, options);
+    }
+
+    let mut raw = pretrained(["generate", "--raw", "--prompt", "a", "--prompt", "b"]);
+    assert!(fails(raw.arg(&model)).contains("use --json for several"));
+    let mut text = pretrained(["generate", "--prompt", "Once", "--prompt", "Then"]);
+    let text = succeeds(text.arg(&model));
+    assert!(text.starts_with("Once") && text.contains("\n\nThen"), "{text}");
+}
+
+#[test]
 fn a_trained_run_is_listed_verified_converted_and_pruned() {
     let scratch = tempfile::tempdir().expect("a scratch directory");
     let (run, model) = (scratch.path().join("run"), scratch.path().join("model"));

@@ -42,11 +42,13 @@ def tokenizer():
     )
 
 
-def make(out, model_type, tied, dtype, max_shard_size=None, seed=0):
+def make(out, model_type, tied, dtype, max_shard_size=None, seed=0, positions=64):
     """Writes a model directory with random weights, as transformers writes it."""
     torch.manual_seed(seed)
     words = tokenizer()
-    config = AutoConfig.for_model(model_type, **CONFIGS[model_type], vocab_size=len(words), tie_word_embeddings=tied)
+    limit = {"n_positions" if model_type == "gpt2" else "max_position_embeddings": positions}
+    given = CONFIGS[model_type] | limit | {"vocab_size": len(words), "tie_word_embeddings": tied}
+    config = AutoConfig.for_model(model_type, **given)
     model = AutoModelForCausalLM.from_config(config)
     with torch.no_grad():
         # Away from the initial zeros and ones, so that a bias or a gain in the wrong place shows.
@@ -103,3 +105,26 @@ def loss(model, text, block_size):
     with torch.no_grad():
         # Every block predicts the same number of tokens, so that the mean of means is the mean.
         return network(blocks, labels=blocks).loss.item()
+
+
+def chat(model, questions, max_new_tokens):
+    """The greedy answers to questions, each with all that was said before."""
+    network = AutoModelForCausalLM.from_pretrained(model).eval()
+    words = AutoTokenizer.from_pretrained(model)
+    messages, answers = [], []
+    for question in questions:
+        messages.append({"role": "user", "content": question})
+        given = words.apply_chat_template(messages, add_generation_prompt=True, return_tensors="pt", return_dict=True)
+        made = network.generate(**given, do_sample=False, max_new_tokens=max_new_tokens)
+        answers.append(words.decode(made[0, given["input_ids"].shape[1]:], skip_special_tokens=True))
+        messages.append({"role": "assistant", "content": answers[-1]})
+    return answers
+
+
+def generate(model, prompts, options):
+    """The new text of each row of a batch that is padded on the left."""
+    network = AutoModelForCausalLM.from_pretrained(model).eval()
+    words = AutoTokenizer.from_pretrained(model, padding_side="left")
+    given = words(prompts, return_tensors="pt", padding=True)
+    made = network.generate(**given, tokenizer=words, **options)
+    return words.batch_decode(made[:, given["input_ids"].shape[1]:], skip_special_tokens=True)

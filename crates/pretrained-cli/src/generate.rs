@@ -1,4 +1,4 @@
-//! `pretrained generate`: continues a prompt.
+//! `pretrained generate`: continues prompts.
 
 use std::{
     io::{self, Write},
@@ -7,44 +7,42 @@ use std::{
     time::Instant,
 };
 
+use anyhow::ensure;
 use pretrained::{
     tokenizer::AutoTokenizer,
-    torch::{AutoModelForCausalLM, GenerationOptions, generate},
+    torch::{
+        AutoModelForCausalLM, GenerationOptions, TextContinuation, TextGeneration,
+        generate_text_batch,
+    },
 };
+use serde_json::{Value, json};
 
-use crate::{device, output};
+use crate::{device, generation_options, output};
 
 /// Continue a prompt, printing text as it appears.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   pretrained generate model --prompt \"Once upon a time\" --max-new-tokens 100
   pretrained generate model --prompt \"Once upon a time\" --do-sample --temperature 0.8 --top-p 0.9 --seed 1
+  pretrained generate model --prompt \"Once\" --prompt \"Never\" --num-beams 4 --num-return-sequences 2 --json
 
-What is not given comes from the model's generation_config.json.")]
+What is not given comes from the model's generation_config.json; without --max-new-tokens and a limit
+there, 20 tokens are made. Several prompts, several texts of one, and beams are printed when all are
+done, one after another, with a blank line between two.")]
 pub(crate) struct Args {
     /// Model directory
     model: PathBuf,
-    /// Text to continue
-    #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
-    prompt: String,
-    /// Stop after this many tokens; default: the model's own limit, or 20
+    /// Text to continue; may be given several times
+    #[arg(long = "prompt", value_name = "TEXT", allow_hyphen_values = true, required = true)]
+    prompts: Vec<String>,
+    #[command(flatten)]
+    options: generation_options::Options,
+    /// Look for the likeliest text as a whole, along this many at once
     #[arg(long, value_name = "N")]
-    max_new_tokens: Option<usize>,
-    /// Draw tokens at random instead of taking the most likely one
-    #[arg(long)]
-    do_sample: bool,
-    /// Below 1 closer to the most likely tokens, above 1 more even
-    #[arg(long, value_name = "T")]
-    temperature: Option<f64>,
-    /// Draw from this many of the most likely tokens; 0: from all
-    #[arg(long, value_name = "K")]
-    top_k: Option<usize>,
-    /// Draw from the smallest set of tokens that is this likely together
-    #[arg(long, value_name = "P")]
-    top_p: Option<f64>,
-    /// The same seed draws the same tokens
-    #[arg(long, value_name = "SEED")]
-    seed: Option<u64>,
+    num_beams: Option<usize>,
+    /// Continue each prompt to this many texts; needs --do-sample or --num-beams
+    #[arg(long, value_name = "N")]
+    num_return_sequences: Option<usize>,
     /// Print the new text alone, special tokens included, and nothing else
     #[arg(long)]
     raw: bool,
@@ -57,80 +55,94 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
     let tokenizer = AutoTokenizer::from_pretrained(pretrained::artifact::resolve(&args.model)?)?;
-    let prompt = tokenizer.encode(&args.prompt, true)?;
     let model = AutoModelForCausalLM::from_pretrained(&args.model, args.device.get()?)?;
-    let options = options(&args, &model)?;
+    let mut options = args.options.over(&model)?;
+    options.num_beams = args.num_beams.unwrap_or(options.num_beams);
+    options.num_return_sequences =
+        args.num_return_sequences.unwrap_or(options.num_return_sequences);
 
     let start = Instant::now();
-    let mut ids = Vec::new();
-    // Before anything is printed: an option that cannot be taken is an error alone.
-    let generation = generate(&model, &prompt, &options)?;
-    let mut text = tokenizer.decode_stream(!args.raw);
-    let mut out = io::stdout().lock();
-    if !args.raw && !args.json {
-        write!(out, "{}", args.prompt)?;
-        out.flush()?;
-    }
-    for id in generation {
-        let id = id?;
-        ids.push(id);
-        if let Some(piece) = text.push(id)?.filter(|_| !args.json) {
-            write!(out, "{piece}")?;
-            out.flush()?;
+    let n_tokens = match args.prompts.as_slice() {
+        [prompt] if options.num_beams == 1 && options.num_return_sequences == 1 => {
+            one(&args, &model, &tokenizer, prompt, &options)?
         }
-    }
-    if !args.json {
-        write!(out, "{}", text.finish()?.unwrap_or_default())?;
-        // A text that is piped on is the model's, to the byte.
-        if !args.raw {
-            writeln!(out)?;
-        }
-        out.flush()?;
-    }
-    drop(out);
-
-    if args.json {
-        let new_text = tokenizer.decode(&ids, !args.raw)?;
-        output::print_json(&serde_json::json!({
-            "prompt": args.prompt,
-            "prompt_ids": prompt,
-            "text": new_text,
-            "ids": ids,
-        }))?;
-    } else if !args.raw {
-        let rate = ids.len() as f64 / start.elapsed().as_secs_f64();
-        output::note(format_args!("{} tokens, {rate:.1} tokens/s", ids.len()));
+        _ => several(&args, &model, &tokenizer, &options)?,
+    };
+    if !args.json && !args.raw {
+        let rate = n_tokens as f64 / start.elapsed().as_secs_f64();
+        output::note(format_args!("{n_tokens} tokens, {rate:.1} tokens/s"));
     }
     Ok(ExitCode::SUCCESS)
 }
 
-/// The model's own options, with those of the command line on top.
-fn options(args: &Args, model: &AutoModelForCausalLM) -> anyhow::Result<GenerationOptions> {
-    let mut options = GenerationOptions::new(model)?;
-    options.do_sample |= args.do_sample;
-    for (is_given, name) in [
-        (args.temperature.is_some(), "--temperature"),
-        (args.top_k.is_some(), "--top-k"),
-        (args.top_p.is_some(), "--top-p"),
-        (args.seed.is_some(), "--seed"),
-    ] {
-        // An option without effect would be a silent lie.
-        anyhow::ensure!(!is_given || options.do_sample, "{name} needs --do-sample");
+/// Prints a text as it appears. How many tokens it has.
+fn one(
+    args: &Args,
+    model: &AutoModelForCausalLM,
+    tokenizer: &AutoTokenizer,
+    prompt: &str,
+    options: &GenerationOptions,
+) -> anyhow::Result<usize> {
+    let prompt_ids = tokenizer.encode(prompt, true)?;
+    // Before anything is printed: an option that cannot be taken is an error alone.
+    let mut text = TextGeneration::new(model, tokenizer, &prompt_ids, options, !args.raw)?;
+    let mut out = io::stdout().lock();
+    if !args.raw && !args.json {
+        write!(out, "{prompt}")?;
+        out.flush()?;
     }
-    if let Some(n) = args.max_new_tokens {
-        options.max_new_tokens = Some(n);
+    for piece in &mut text {
+        let piece = piece?;
+        if !args.json {
+            write!(out, "{}", output::shown(&piece))?;
+            out.flush()?;
+        }
     }
-    if let Some(temperature) = args.temperature {
-        options.temperature = temperature;
+    let ids = text.new_tokens();
+    if args.json {
+        drop(out);
+        let new_text = tokenizer.decode(ids, !args.raw)?;
+        output::print_json(&as_json(prompt, &prompt_ids, &new_text, ids))?;
+    } else if !args.raw {
+        // A text that is piped on is the model's, to the byte.
+        writeln!(out)?;
+        out.flush()?;
     }
-    if let Some(top_k) = args.top_k {
-        options.top_k = top_k;
+    Ok(ids.len())
+}
+
+/// Prints all texts of all prompts. How many tokens they have.
+fn several(
+    args: &Args,
+    model: &AutoModelForCausalLM,
+    tokenizer: &AutoTokenizer,
+    options: &GenerationOptions,
+) -> anyhow::Result<usize> {
+    ensure!(!args.raw || args.json, "--raw prints one text; use --json for several");
+    let prompts: Vec<&str> = args.prompts.iter().map(String::as_str).collect();
+    let all = generate_text_batch(model, tokenizer, &prompts, options)?;
+    let texts =
+        || prompts.iter().zip(&all).flat_map(|(it, texts)| texts.iter().map(move |t| (*it, t)));
+    if args.json {
+        let json = texts().map(|(prompt, it)| {
+            let TextContinuation { text, continuation } = it;
+            let ids = &continuation.tokens;
+            let text = if args.raw { tokenizer.decode(ids, false)? } else { text.clone() };
+            let mut value = as_json(prompt, &tokenizer.encode(prompt, true)?, &text, ids);
+            if let Some(score) = continuation.score {
+                value["score"] = score.into();
+            }
+            Ok(value)
+        });
+        output::print_json(&Value::Array(json.collect::<anyhow::Result<Vec<Value>>>()?))?;
+    } else {
+        let texts: Vec<String> =
+            texts().map(|(it, text)| format!("{it}{}\n", output::shown(&text.text))).collect();
+        output::print(texts.join("\n"))?;
     }
-    if let Some(top_p) = args.top_p {
-        options.top_p = top_p;
-    }
-    if let Some(seed) = args.seed {
-        options.seed = seed;
-    }
-    Ok(options)
+    Ok(texts().map(|(_, it)| it.continuation.tokens.len()).sum())
+}
+
+fn as_json(prompt: &str, prompt_ids: &[u32], text: &str, ids: &[u32]) -> Value {
+    json!({"prompt": prompt, "prompt_ids": prompt_ids, "text": text, "ids": ids})
 }

@@ -1,4 +1,4 @@
-//! SIGINT and SIGTERM: the first asks the run to save and stop, the second ends it at once.
+//! SIGINT and SIGTERM: the first asks what runs to save and stop, the second ends it at once.
 
 use std::sync::{
     Arc,
@@ -6,30 +6,34 @@ use std::sync::{
 };
 
 use anyhow::Context;
-use signal_hook::{
-    consts::{SIGINT, SIGTERM},
-    flag,
-};
+use signal_hook::flag;
 
 /// Which signal has come, if any.
 #[derive(Debug)]
 pub(crate) struct Interrupt {
     signal: Arc<AtomicUsize>,
+    is_second: Arc<AtomicBool>,
 }
 
 impl Interrupt {
-    /// From now on, signals are noticed rather than fatal.
-    pub(crate) fn install() -> anyhow::Result<Interrupt> {
+    /// From now on, these signals are noticed rather than fatal.
+    pub(crate) fn install(signals: &[i32]) -> anyhow::Result<Interrupt> {
         let signal = Arc::new(AtomicUsize::new(0));
         let is_second = Arc::new(AtomicBool::new(false));
-        for number in [SIGINT, SIGTERM] {
+        for &number in signals {
             // In this order: the first signal arms what the second one triggers.
             flag::register_conditional_shutdown(number, 128 + number, Arc::clone(&is_second))
                 .and_then(|_| flag::register(number, Arc::clone(&is_second)))
                 .and_then(|_| flag::register_usize(number, Arc::clone(&signal), number as usize))
                 .context("handle signals")?;
         }
-        Ok(Interrupt { signal })
+        Ok(Interrupt { signal, is_second })
+    }
+
+    /// Forgets what has come: the next signal is the first.
+    pub(crate) fn reset(&self) {
+        self.is_second.store(false, Ordering::Relaxed);
+        self.signal.store(0, Ordering::Relaxed);
     }
 
     /// The number of the signal that has come.

@@ -6,8 +6,9 @@
 use std::{
     borrow::Cow,
     fmt::{self, Display, Write as _},
-    io::{self, Write as _},
+    io::{self, IsTerminal, Write as _},
     process::ExitCode,
+    sync::OnceLock,
 };
 
 use serde_json::Value;
@@ -89,6 +90,23 @@ pub(crate) fn one_line(text: &str) -> String {
         }
     }
     res
+}
+
+/// What a model has written, made safe to show: on a terminal, it must not do more than be read.
+pub(crate) fn shown(text: &str) -> Cow<'_, str> {
+    static IS_TERMINAL: OnceLock<bool> = OnceLock::new();
+    let harms = |c: char| c.is_control() && !matches!(c, '\n' | '\t');
+    if !*IS_TERMINAL.get_or_init(|| io::stdout().is_terminal()) || !text.contains(harms) {
+        return text.into();
+    }
+    let mut res = String::with_capacity(text.len());
+    for c in text.chars() {
+        match harms(c) {
+            true => res.extend(c.escape_unicode()),
+            false => res.push(c),
+        }
+    }
+    res.into()
 }
 
 /// Columns of the terminal that results go to; `None` if they go to a file or another program.

@@ -17,6 +17,8 @@ use pretrained::{
     train::{Action, Ended, Outcome, Resume},
 };
 
+use signal_hook::consts::{SIGINT, SIGTERM};
+
 use crate::{
     device, eval::default_block_size, interrupt::Interrupt, output, train_progress::TrainProgress,
     training_options::TrainingOptions,
@@ -79,7 +81,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
     let arguments = args.options.arguments(args.args.as_deref(), &args.output_dir)?;
     arguments.check()?;
     check_output_dir(&args)?;
-    let interrupt = Interrupt::install()?;
+    let interrupt = Interrupt::install(&[SIGINT, SIGTERM])?;
 
     let (config, tokenizer_dir) = match (&args.model, &args.config, &args.tokenizer) {
         (Some(model), _, tokenizer) => {

@@ -100,7 +100,9 @@ impl Limits {
     ) -> Result<Option<Stop>, Error> {
         let stop = self.stop(tokens);
         Ok(match stop_strings {
-            Some(it) if stop != Some(Stop::Eos) && it.are_in(&tokens[self.n_prompt..])? => {
+            Some(it)
+                if stop != Some(Stop::Eos) && it.are_in(&tokens[..self.n_prompt], tokens)? =>
+            {
                 Some(Stop::StopString)
             }
             _ => stop,
@@ -109,14 +111,24 @@ impl Limits {
 }
 
 impl StopStrings<'_> {
-    /// Whether the text of these new tokens has one.
-    pub(crate) fn are_in(&self, tokens: &[u32]) -> Result<bool, Error> {
-        if self.strings.is_empty() {
-            return Ok(false);
-        }
-        let text = self.tokenizer.decode(tokens, true)?;
-        Ok(self.strings.iter().any(|it| !it.is_empty() && text.contains(it.as_str())))
+    /// Whether one is in a text that ends with these new tokens, and not in the prompt alone.
+    fn are_in(&self, prompt: &[u32], tokens: &[u32]) -> Result<bool, Error> {
+        let Some(longest) = self.strings.iter().map(String::len).max() else { return Ok(false) };
+        // One may begin in the prompt. Tokens without text, which are few, are not counted.
+        let start = prompt.len().saturating_sub(longest);
+        let before = self.tokenizer.decode(&prompt[start..], true)?;
+        let text = self.tokenizer.decode(&tokens[start..], true)?;
+        Ok(any_ends_after(self.strings, &text, before.len()))
     }
+}
+
+/// Whether a text has one of the strings, with its end after the first `start` bytes.
+pub(crate) fn any_ends_after(strings: &[String], text: &str, start: usize) -> bool {
+    let ends_after = |it: &String| {
+        let from = text.ceil_char_boundary((start + 1).saturating_sub(it.len()).min(text.len()));
+        !it.is_empty() && text[from..].contains(it.as_str())
+    };
+    strings.iter().any(ends_after)
 }
 
 /// What Hugging Face makes when nobody says how much.

@@ -7,6 +7,7 @@ mod rows;
 mod single;
 mod text;
 
+pub(crate) use self::single::Seen;
 pub use self::{
     batch::{
         Continuation, TextContinuation, generate_batch, generate_batch_with, generate_text_batch,

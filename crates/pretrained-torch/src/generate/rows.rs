@@ -24,6 +24,16 @@ impl<'m> Rows<'m> {
         Rows { model, cache, padding, n_prompt: longest }
     }
 
+    pub(crate) fn model(&self) -> &'m AutoModelForCausalLM {
+        self.model
+    }
+
+    /// Forgets all but the first `len` tokens of rows, or all if the model sees them by how long a
+    /// text is.
+    pub(crate) fn truncate(&mut self, len: usize) {
+        self.cache.truncate(if self.model.depends_on_length() { 0 } else { len });
+    }
+
     /// What the model says comes after each row, (R, V), as f32.
     pub(crate) fn scores(&mut self, rows: &[&[u32]]) -> Result<Tensor, Error> {
         let len = rows.first().map_or(0, |it| it.len() + self.padding[0]);

@@ -18,6 +18,13 @@ pub struct Generation<'m> {
     stop: Option<Stop>,
 }
 
+/// What a model remembers of a text, so that one that begins the same is read from there on only.
+#[derive(Debug)]
+pub(crate) struct Seen<'m> {
+    rows: Rows<'m>,
+    tokens: Vec<u32>,
+}
+
 /// Continues a prompt, one token at a time, until an end-of-text token or the length that the
 /// options say. Dropping the iterator stops it.
 pub fn generate<'m>(
@@ -47,16 +54,41 @@ impl<'m> Generation<'m> {
         options: &GenerationOptions,
         processor: Box<Processor<'m>>,
     ) -> Result<Generation<'m>, Error> {
+        Generation::after(Seen::nothing(model), prompt, options, processor)
+    }
+
+    /// The same, of a prompt of which a part may have been seen.
+    pub(crate) fn after(
+        mut seen: Seen<'m>,
+        prompt: &[u32],
+        options: &GenerationOptions,
+        processor: Box<Processor<'m>>,
+    ) -> Result<Generation<'m>, Error> {
         options.check()?;
         options.refuse_several()?;
+        let limits = Limits::new(seen.rows.model(), prompt, options)?;
+        seen.keep_start_of(prompt);
         Ok(Generation {
-            limits: Limits::new(model, prompt, options)?,
-            rows: Rows::new(model, &[prompt.len()]),
+            limits,
+            rows: seen.rows,
             shaping: Shaping { options: options.clone(), processor },
             tokens: prompt.to_vec(),
             rng: Rng::new(options.seed, 0),
             stop: None,
         })
+    }
+
+    /// The tokens that there are so far, without the prompt's.
+    pub fn new_tokens(&self) -> &[u32] {
+        &self.tokens[self.limits.n_prompt..]
+    }
+
+    pub(crate) fn prompt(&self) -> &[u32] {
+        &self.tokens[..self.limits.n_prompt]
+    }
+
+    pub(crate) fn into_seen(self) -> Seen<'m> {
+        Seen { rows: self.rows, tokens: self.tokens }
     }
 
     /// Why it has ended, once it has.
@@ -84,6 +116,18 @@ impl<'m> Generation<'m> {
         let token = token as u32;
         self.tokens.push(token);
         Ok(token)
+    }
+}
+
+impl<'m> Seen<'m> {
+    pub(crate) fn nothing(model: &'m AutoModelForCausalLM) -> Seen<'m> {
+        Seen { rows: Rows::new(model, &[0]), tokens: Vec::new() }
+    }
+
+    /// Forgets all but what this prompt begins with; of the prompt, at least one token is to be read.
+    fn keep_start_of(&mut self, prompt: &[u32]) {
+        let same = self.tokens.iter().zip(prompt).take_while(|(a, b)| a == b).count();
+        self.rows.truncate(same.min(prompt.len() - 1));
     }
 }
 

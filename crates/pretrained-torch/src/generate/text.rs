@@ -1,6 +1,6 @@
 use pretrained_tokenizer::{AutoTokenizer, DecodeStream};
 
-use super::{Generation, Stop};
+use super::{Generation, Stop, limits::any_ends_after};
 use crate::{AutoModelForCausalLM, Error, GenerationOptions};
 
 /// A text that is being continued: an iterator of pieces of new text.
@@ -9,7 +9,10 @@ pub struct TextGeneration<'m> {
     tokens: Generation<'m>,
     /// None once the end has been handed out.
     stream: Option<DecodeStream<'m>>,
+    /// The end of the prompt's, and what has been handed out.
     text: String,
+    /// How many bytes of it are the prompt's.
+    n_before: usize,
 }
 
 /// Continues a text, one piece at a time. A stop string ends it, and is not cut off.
@@ -19,16 +22,52 @@ pub fn generate_text<'m>(
     prompt: &str,
     options: &GenerationOptions,
 ) -> Result<TextGeneration<'m>, Error> {
-    let prompt = tokenizer.encode(prompt, true)?;
-    let tokens = Generation::new(model, &prompt, options, Box::new(|_, _| {}))?;
-    let stream = Some(tokenizer.decode_stream(true));
-    Ok(TextGeneration { tokens, stream, text: String::new() })
+    TextGeneration::new(model, tokenizer, &tokenizer.encode(prompt, true)?, options, true)
 }
 
-impl TextGeneration<'_> {
+impl<'m> TextGeneration<'m> {
+    /// Continues tokens, as text with special tokens or without.
+    pub fn new(
+        model: &'m AutoModelForCausalLM,
+        tokenizer: &'m AutoTokenizer,
+        prompt: &[u32],
+        options: &GenerationOptions,
+        skip_special_tokens: bool,
+    ) -> Result<TextGeneration<'m>, Error> {
+        let tokens = Generation::new(model, prompt, options, Box::new(|_, _| {}))?;
+        TextGeneration::of(tokens, tokenizer, skip_special_tokens)
+    }
+
+    pub(crate) fn of(
+        tokens: Generation<'m>,
+        tokenizer: &'m AutoTokenizer,
+        skip_special_tokens: bool,
+    ) -> Result<TextGeneration<'m>, Error> {
+        let stream = Some(tokenizer.decode_stream(skip_special_tokens));
+        // A stop string may begin in the prompt.
+        let longest = tokens.options().stop_strings.iter().map(String::len).max().unwrap_or(0);
+        let prompt = tokens.prompt();
+        let text = tokenizer.decode(&prompt[prompt.len().saturating_sub(longest)..], true)?;
+        Ok(TextGeneration { tokens, stream, n_before: text.len(), text })
+    }
+
     /// Why it has ended, once it has.
     pub fn stop(&self) -> Option<Stop> {
         self.tokens.stop()
+    }
+
+    /// The tokens that there are so far, without the prompt's.
+    pub fn new_tokens(&self) -> &[u32] {
+        self.tokens.new_tokens()
+    }
+
+    /// The text that has been handed out.
+    pub fn new_text(&self) -> &str {
+        &self.text[self.n_before..]
+    }
+
+    pub(crate) fn into_tokens(self) -> Generation<'m> {
+        self.tokens
     }
 
     fn piece(&mut self, token: Result<u32, Error>) -> Result<Option<String>, Error> {
@@ -37,12 +76,7 @@ impl TextGeneration<'_> {
         if let Some(piece) = &piece {
             let seen = self.text.len();
             self.text.push_str(piece);
-            // Completed by this piece, so it begins at most its own length before it.
-            let completes = |it: &String| {
-                let from = self.text.floor_char_boundary(seen.saturating_sub(it.len()));
-                !it.is_empty() && self.text[from..].contains(it.as_str())
-            };
-            if self.tokens.options().stop_strings.iter().any(completes) {
+            if any_ends_after(&self.tokens.options().stop_strings, &self.text, seen) {
                 self.tokens.end_text();
             }
         }
@@ -60,6 +94,9 @@ impl Iterator for TextGeneration<'_> {
             }
         }
         let rest = self.stream.take()?.finish().map_err(Error::from);
+        if let Ok(Some(rest)) = &rest {
+            self.text.push_str(rest);
+        }
         rest.transpose()
     }
 }
