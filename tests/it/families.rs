@@ -95,6 +95,52 @@ fn close(case: &str, what: &str, ours: &Tensor, theirs: &Tensor, at_most: f64) {
     assert!(delta <= at_most, "{case}: {what} is off by {delta:e}, {at_most:e} is allowed");
 }
 
+/// Files that have all experts of a layer in two tensors, as transformers has them in memory.
+#[track_caller]
+fn check_stacked(name: &str) {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let (single, stacked) = (dir.path().join("single"), dir.path().join("stacked"));
+    python::call("families.make", json!({"name": name, "out": single}));
+    python::call("families.stack", json!({"model": single, "out": stacked}));
+    let ids = Expected::read(&single.join("expected.safetensors")).tensor("ids");
+    let load = |dir: &Path, map: bool| {
+        let options = LoadOptions { map, ..LoadOptions::default() };
+        AutoModelForCausalLM::from_pretrained_with(dir, &options).expect("a model")
+    };
+    let logits =
+        |it: &AutoModelForCausalLM| it.forward(&ids, &mut KvCache::default()).expect("logits");
+    let expected = logits(&load(&single, true));
+    for map in [true, false] {
+        let model = load(&stacked, map);
+        assert_eq!(logits(&model), expected, "{name}");
+        assert!(model.load_report().is_exact(), "{name}: {}", model.load_report());
+        let renamed = &model.load_report().renamed;
+        assert!(renamed.iter().any(|(it, _)| it.ends_with("gate_up_proj")), "{name}: {renamed:?}");
+    }
+    let saved = dir.path().join("saved");
+    load(&stacked, true).save_pretrained(&saved).expect("saved");
+    let weights = |dir: &Path| std::fs::read(dir.join("model.safetensors")).expect("a file");
+    assert!(weights(&saved) == weights(&single), "{name} is saved as transformers saves it");
+
+    // A stack of another number of experts.
+    let config = std::fs::read_to_string(stacked.join("config.json")).expect("a file");
+    let mut config: serde_json::Value = serde_json::from_str(&config).expect("JSON");
+    for field in ["num_experts", "num_local_experts"] {
+        if let Some(n) = config[field].as_i64() {
+            config[field] = (n - 1).into();
+        }
+    }
+    std::fs::write(stacked.join("config.json"), config.to_string()).expect("written");
+    let error = AutoModelForCausalLM::from_pretrained(&stacked, Device::Cpu).expect_err(name);
+    assert!(error.to_string().contains("shapes do not fit"), "{name}: {error}");
+}
+
+#[test]
+fn experts_may_be_stacked() {
+    check_stacked("mixtral");
+    check_stacked("qwen3_moe_some_dense");
+}
+
 macro_rules! cases {
     ($($name:ident)*) => {
         $(#[test] fn $name() { check(stringify!($name)) })*

@@ -185,3 +185,13 @@ def reopen(model, expected):
         "delta": (logits - expected["logits"]).abs().max().item(),
         "problems": {key: sorted(map(str, found)) for key, found in report.items() if found},
     }
+
+
+def stack(model, out):
+    """Writes a model as it is in memory: all experts of a layer in two tensors."""
+    network = AutoModelForCausalLM.from_pretrained(model)
+    network.config.save_pretrained(out)
+    save_file(
+        {name: tensor.clone() for name, tensor in network.state_dict().items()},
+        os.path.join(out, "model.safetensors"), metadata={"format": "pt"},
+    )

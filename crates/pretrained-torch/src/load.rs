@@ -11,7 +11,7 @@ use tch::{Device, Kind};
 
 use crate::{
     Error, LoadOptions, ParamMap, kinds,
-    params::{self, ParamSpec, Params, Plan},
+    params::{self, ParamSpec, Params, Plan, Source},
     random::seeded,
     weights::Reader,
 };
@@ -50,15 +50,18 @@ pub struct Mismatch {
 #[derive(Debug)]
 pub(crate) struct Matching {
     pub(crate) report: LoadReport,
-    /// Names in the weights, in the plan's order; none for what is missing.
-    sources: Vec<Option<String>>,
+    /// In the plan's order; none for what is missing.
+    sources: Vec<Option<Source>>,
 }
 
 impl Matching {
-    /// Names of parameters, and what they are called in the weights.
-    pub(crate) fn pairs<'a>(&'a self, plan: &'a Plan) -> impl Iterator<Item = (&'a str, &'a str)> {
+    /// Parameters, and where they are in the weights.
+    pub(crate) fn pairs<'a>(
+        &'a self,
+        plan: &'a Plan,
+    ) -> impl Iterator<Item = (&'a ParamSpec, &'a Source)> {
         let pairs = plan.params.iter().zip(&self.sources);
-        pairs.filter_map(|(spec, source)| Some((spec.name.as_str(), source.as_deref()?)))
+        pairs.filter_map(|(spec, source)| Some((spec, source.as_ref()?)))
     }
 }
 
@@ -142,25 +145,27 @@ pub(crate) fn load<M>(
 /// names as they are, then with or without the base model's prefix, then as they were once called.
 pub(crate) fn match_names(plan: &Plan, weights: &Weights) -> Result<Matching, Error> {
     let names: BTreeSet<&str> = weights.names().collect();
-    let others = |name: &str| {
-        let others = plan.other_names.iter().filter(|(it, _)| it == name);
-        others.map(|(_, other)| other.clone()).collect::<Vec<String>>()
-    };
+    let under =
+        |name: &str| { candidates(name, &plan.base) }.find(|it| names.contains(it.as_str()));
     let find = |name: &str| {
-        let candidates = candidates(name, &plan.base).chain(others(name));
-        { candidates }.find(|it| names.contains(it.as_str()))
+        let whole = under(name).map(|name| Source { name, part: None });
+        let others = || plan.others.get(name).into_iter().flatten();
+        whole.or_else(|| {
+            others().find_map(|it| Some(Source { name: under(&it.name)?, part: it.part }))
+        })
     };
+    let find_whole = |name: &str| find(name).filter(|it| it.part.is_none()).map(|it| it.name);
 
     let mut report = LoadReport::default();
     let mut used = BTreeSet::new();
     for name in &plan.skipped {
-        used.extend(find(name));
+        used.extend(find_whole(name));
     }
     // A tied tensor may be stored under its second name only.
     let mut second_names = BTreeMap::new();
     for (alias, source) in &plan.ties {
-        let found = find(alias);
-        match (find(source), &found) {
+        let found = find_whole(alias);
+        match (find_whole(source), &found) {
             (Some(a), Some(b)) if !same(weights, &a, b)? => report.untied.push(alias.clone()),
             (None, Some(b)) => {
                 second_names.insert(source.clone(), b.clone());
@@ -173,21 +178,23 @@ pub(crate) fn match_names(plan: &Plan, weights: &Weights) -> Result<Matching, Er
 
     let mut sources = Vec::new();
     for spec in &plan.params {
-        let source = find(&spec.name).or_else(|| second_names.get(&spec.name).cloned());
-        let Some(source) = source else {
+        let second = || {
+            let name = second_names.get(&spec.name)?.clone();
+            Some(Source { name, part: None })
+        };
+        let Some(source) = find(&spec.name).or_else(second) else {
             report.missing.push(spec.name.clone());
             sources.push(None);
             continue;
         };
-        let found = shape(weights, &source);
-        if found.iter().map(|&it| it as i64).ne(spec.shape.iter().copied()) {
-            let (name, expected) = (spec.name.clone(), spec.shape.clone());
-            report.mismatched.push(Mismatch { name, found, expected });
+        let (found, expected) = (shape(weights, &source.name), spec.shape_in(&source));
+        if found.iter().map(|&it| it as i64).ne(expected.iter().copied()) {
+            report.mismatched.push(Mismatch { name: spec.name.clone(), found, expected });
         }
-        if source != spec.name {
-            report.renamed.push((source.clone(), spec.name.clone()));
+        if source.name != spec.name {
+            report.renamed.push((source.name.clone(), spec.name.clone()));
         }
-        used.insert(source.clone());
+        used.insert(source.name.clone());
         sources.push(Some(source));
     }
 
@@ -208,17 +215,31 @@ fn read(
 ) -> Result<ParamMap, Error> {
     let mismatched: BTreeSet<&str> =
         matching.report.mismatched.iter().map(|it| it.name.as_str()).collect();
-    let read = |(spec, source): (&ParamSpec, &Option<String>)| {
-        let tensor = match source {
-            Some(source) if !mismatched.contains(spec.name.as_str()) => {
-                reader.tensor(source)?.f_to_kind(kind)?.f_to_device(device)?
+    let stored = matching.pairs(plan).filter(|(it, _)| !mismatched.contains(it.name.as_str()));
+    let stored: Vec<(&ParamSpec, &Source)> = stored.collect();
+    let mut params = ParamMap::new();
+    match device {
+        Device::Cuda(_) => {
+            let tensors = reader.tensors_on(&stored, device)?;
+            for ((spec, _), tensor) in stored.into_iter().zip(tensors) {
+                // There, where it takes no time.
+                params.insert(spec.name.clone(), tensor.f_to_kind(kind)?);
             }
+        }
+        _ => {
+            for (spec, source) in stored {
+                let tensor = reader.tensor(spec, source)?.f_to_kind(kind)?.f_to_device(device)?;
+                params.insert(spec.name.clone(), tensor);
+            }
+        }
+    }
+    for spec in &plan.params {
+        if !params.contains_key(&spec.name) {
             // The same fresh tensor in every process that loads these weights.
-            _ => seeded(0, || spec.init(kind, device))?,
-        };
-        Ok((spec.name.clone(), tensor))
-    };
-    plan.params.iter().zip(&matching.sources).map(read).collect()
+            params.insert(spec.name.clone(), seeded(0, || spec.init(kind, device))?);
+        }
+    }
+    Ok(params)
 }
 
 /// The names under which files may have a parameter.

@@ -8,7 +8,7 @@ use tch::{Kind, Tensor};
 use crate::{
     Error,
     layers::{GatedMlp, Linear},
-    params::Params,
+    params::{Params, Part},
 };
 
 /// A feed-forward layer of which each token takes the few parts that a router chooses.
@@ -29,15 +29,43 @@ pub(crate) struct Experts {
     pub(crate) normalizes: bool,
     pub(crate) size: (i64, i64),
     pub(crate) activation: Activation,
+    /// What the mixture is called.
+    pub(crate) module: &'static str,
     /// What an expert's gate, up and down projections are called.
     pub(crate) names: [&'static str; 3],
 }
 
+impl Experts {
+    /// Says that files may have an expert's projections as transformers has them in memory: those of
+    /// all experts in two tensors, gate and up one below the other.
+    fn also_stacked(&self, layer: &Params<'_>, i: i64) {
+        let (n_in, n_inner) = self.size;
+        let [gate, up, down] = self.names;
+        for (name, stack, n_rows, first_row) in [
+            (gate, "gate_up_proj", 2 * n_inner, 0),
+            (up, "gate_up_proj", 2 * n_inner, n_inner),
+            (down, "down_proj", n_in, 0),
+        ] {
+            let name = format!("{}.experts.{i}.{name}.weight", self.module);
+            let part = Part { n_matrices: self.n, n_rows, matrix: i, first_row };
+            layer.also_part(&name, &format!("mlp.experts.{stack}"), part);
+        }
+    }
+}
+
 impl Mixture {
-    pub(crate) fn new(p: &Params<'_>, c: &Experts) -> Result<Mixture, Error> {
+    /// The mixture of a layer.
+    pub(crate) fn new(layer: &Params<'_>, c: &Experts) -> Result<Mixture, Error> {
+        let p = &layer.at(c.module);
+        layer.also(&format!("{}.gate.weight", c.module), "mlp.gate.weight");
         let gate = Linear::new(&p.at("gate"), c.size.0, c.n, false)?;
-        let expert =
-            |i| GatedMlp::named(&p.at("experts").at(i), c.size, false, c.activation, c.names);
+        let expert = |i| {
+            let mlp =
+                GatedMlp::named(&p.at("experts").at(i), c.size, false, c.activation, c.names)?;
+            // After it, which refuses sizes that no network has.
+            c.also_stacked(layer, i);
+            Ok(mlp)
+        };
         let experts = (0..c.n).map(expert).collect::<Result<Vec<GatedMlp>, Error>>()?;
         Ok(Mixture { gate, experts, n_chosen: c.n_chosen, normalizes: c.normalizes })
     }

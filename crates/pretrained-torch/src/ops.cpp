@@ -4,6 +4,7 @@
 #include <ATen/core/Tensor.h>
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/_fused_adamw.h>
+#include <ATen/ops/empty.h>
 
 #include <cstring>
 #include <exception>
@@ -32,6 +33,31 @@ bool pretrained_fused_adamw(at::Tensor *const *params, at::Tensor *const *grads,
     at::_fused_adamw_(list(params, n), list(grads, n), list(exp_avgs, n), list(exp_avg_sqs, n), {},
                       list(steps, n), learning_rate, beta1, beta2, weight_decay, eps,
                       /*amsgrad=*/false, /*maximize=*/false);
+    return true;
+  } catch (const std::exception &e) {
+    std::strncpy(error, e.what(), error_len - 1);
+    return false;
+  }
+}
+
+// Makes `tensor` one of `len` bytes on the CPU, pinned or not. Errors as above.
+bool pretrained_staged(at::Tensor *tensor, size_t len, bool is_pinned, char *error,
+                       size_t error_len) noexcept {
+  try {
+    *tensor = at::empty({static_cast<int64_t>(len)},
+                        at::TensorOptions().dtype(at::kByte).pinned_memory(is_pinned));
+    return true;
+  } catch (const std::exception &e) {
+    std::strncpy(error, e.what(), error_len - 1);
+    return false;
+  }
+}
+
+// Copies without waiting for the end. Errors as above.
+bool pretrained_copy_async(const at::Tensor *to, const at::Tensor *from, char *error,
+                           size_t error_len) noexcept {
+  try {
+    to->copy_(*from, /*non_blocking=*/true);
     return true;
   } catch (const std::exception &e) {
     std::strncpy(error, e.what(), error_len - 1);

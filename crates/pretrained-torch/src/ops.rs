@@ -1,6 +1,6 @@
 //! Operators of libtorch that tch does not bind; `ops.cpp` is the other half.
 
-use std::ffi::{CStr, c_char};
+use std::ffi::c_char;
 
 use tch::{Device, Kind, Tensor};
 
@@ -60,12 +60,64 @@ pub(crate) fn fused_adamw(c: &FusedAdamW, all: &[Moments]) -> Result<(), Error> 
             error.len(),
         )
     };
+    result(done, &error)
+}
+
+/// What `ops.cpp` returned, and wrote.
+fn result(done: bool, error: &[c_char; 512]) -> Result<(), Error> {
     if done {
         return Ok(());
     }
-    // SAFETY: It was zeroes, of which the last is never written.
-    let message = unsafe { CStr::from_ptr(error.as_ptr()) };
-    Err(Error::Torch(message.to_string_lossy().into_owned()))
+    // It was zeroes, of which the last is never written.
+    let text: Vec<u8> = error.iter().take_while(|it| **it != 0).map(|it| *it as u8).collect();
+    Err(Error::Torch(String::from_utf8_lossy(&text).into_owned()))
+}
+
+/// Memory that a device copies from on its own.
+#[derive(Debug)]
+pub(crate) struct Staged {
+    /// Of bytes, on the CPU, seen by nobody else.
+    tensor: Tensor,
+}
+
+impl Staged {
+    /// So many bytes; pinned, so that a GPU can fetch them, or not.
+    #[allow(unsafe_code)]
+    pub(crate) fn new(len: usize, is_pinned: bool) -> Result<Staged, Error> {
+        let tensor = Tensor::f_empty([0], (Kind::Uint8, Device::Cpu))?;
+        let mut error = [0; 512];
+        // SAFETY: tch's tensors are `at::Tensor`s behind their pointers; this one is ours alone, and
+        // becomes another one.
+        let done = unsafe {
+            let tensor = tensor.as_ptr().cast::<CTensor>();
+            pretrained_staged(tensor.cast_mut(), len, is_pinned, error.as_mut_ptr(), error.len())
+        };
+        result(done, &error)?;
+        Ok(Staged { tensor })
+    }
+
+    /// What is to be copied.
+    #[allow(unsafe_code)]
+    pub(crate) fn bytes(&mut self) -> &mut [u8] {
+        let (start, len) = (self.tensor.data_ptr().cast::<u8>(), self.tensor.numel());
+        if len == 0 {
+            return &mut [];
+        }
+        // SAFETY: So many bytes are there, on the CPU; the tensor is ours alone.
+        unsafe { std::slice::from_raw_parts_mut(start, len) }
+    }
+
+    /// Copies them, which may go on after this returns; libtorch keeps the memory until it has ended.
+    #[allow(unsafe_code)]
+    pub(crate) fn copy_to(self, to: &mut Tensor) -> Result<(), Error> {
+        let mut error = [0; 512];
+        // SAFETY: Both are `at::Tensor`s behind their pointers.
+        let done = unsafe {
+            let (to, from) = (to.as_ptr().cast(), self.tensor.as_ptr().cast());
+            pretrained_copy_async(to, from, error.as_mut_ptr(), error.len())
+        };
+        result(done, &error)
+    }
 }
 
 /// Runs a closure in which matrices are multiplied in bfloat16; the rest, and what is remembered
@@ -128,6 +180,19 @@ unsafe extern "C" {
         beta2: f64,
         weight_decay: f64,
         eps: f64,
+        error: *mut c_char,
+        error_len: usize,
+    ) -> bool;
+    fn pretrained_staged(
+        tensor: *mut CTensor,
+        len: usize,
+        is_pinned: bool,
+        error: *mut c_char,
+        error_len: usize,
+    ) -> bool;
+    fn pretrained_copy_async(
+        to: *const CTensor,
+        from: *const CTensor,
         error: *mut c_char,
         error_len: usize,
     ) -> bool;

@@ -75,8 +75,8 @@ pub struct GenerationOptions {
     pub seed: u64,
     /// Tokens that end the text.
     pub eos_token_ids: Vec<u32>,
-    /// What a file asked for that is not carried out: [`generate`](crate::generate) refuses it.
-    pub(crate) refused: Option<(&'static str, String)>,
+    /// The scale of classifier-free guidance, which is not supported: anything but 1 is refused.
+    pub guidance_scale: f64,
 }
 
 /// Where in a text its next token is.
@@ -126,7 +126,7 @@ impl Default for GenerationOptions {
             renormalize_logits: false,
             seed: 0,
             eos_token_ids: Vec::new(),
-            refused: None,
+            guidance_scale: 1.0,
         }
     }
 }
@@ -247,10 +247,6 @@ impl GenerationOptions {
     }
 
     pub(crate) fn check(&self) -> Result<(), Error> {
-        if let Some((option, value)) = &self.refused {
-            let (value, expected) = (value.clone(), "this is not supported, leave it out");
-            return Err(Error::Option { option, value, expected });
-        }
         self.check_counts()?;
         let within = |option, value: f64, fits: bool, expected| match fits {
             true => Ok(()),
@@ -260,6 +256,8 @@ impl GenerationOptions {
         let share = |it: f64| it > 0.0 && it <= 1.0;
         let (above, part) = ("a number above 0", "a number above 0, and at most 1");
         let cutoff = "a number from 0 to below 1";
+        let scale = self.guidance_scale;
+        within("guidance_scale", scale, scale == 1.0, "this is not supported, leave it out")?;
         let t = self.temperature;
         within("temperature", t, positive(t), "a number above 0; for greedy text, do not sample")?;
         let penalty = self.length_penalty;
@@ -286,7 +284,6 @@ impl From<&GenerationConfig> for GenerationOptions {
     fn from(config: &GenerationConfig) -> GenerationOptions {
         let default = GenerationOptions::default();
         let count = |it: Option<i64>| it.map(|it| usize::try_from(it).unwrap_or_default());
-        let guidance = config.guidance_scale.filter(|&it| it != 1.0).map(|it| it.to_string());
         let decay = config.exponential_decay_length_penalty;
         GenerationOptions {
             max_new_tokens: count(config.max_new_tokens),
@@ -326,7 +323,7 @@ impl From<&GenerationConfig> for GenerationOptions {
             renormalize_logits: config.renormalize_logits.unwrap_or_default(),
             seed: default.seed,
             eos_token_ids: config.eos_token_id.clone(),
-            refused: guidance.map(|it| ("guidance_scale", it)),
+            guidance_scale: config.guidance_scale.unwrap_or(1.0),
         }
     }
 }

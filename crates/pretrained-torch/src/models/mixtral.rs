@@ -75,11 +75,12 @@ impl Layer {
             normalizes: true,
             size: (c.hidden_size, c.intermediate_size),
             activation: c.hidden_act,
+            module: "block_sparse_moe",
             names: ["w1", "w3", "w2"],
         };
         Ok(Layer {
             self_attn: Attention::new(&p.at("self_attn"), c)?,
-            block_sparse_moe: Mixture::new(&p.at("block_sparse_moe"), &experts)?,
+            block_sparse_moe: Mixture::new(p, &experts)?,
             input_layernorm: norm("input_layernorm")?,
             post_attention_layernorm: norm("post_attention_layernorm")?,
         })

@@ -71,7 +71,7 @@ impl Layer {
         let norm = |name| RmsNorm::new(&p.at(name), c.hidden_size, c.rms_norm_eps);
         Ok(Layer {
             self_attn: Attention::new(&p.at("self_attn"), c)?,
-            mlp: Mlp::new(&p.at("mlp"), c, i)?,
+            mlp: Mlp::new(p, c, i)?,
             input_layernorm: norm("input_layernorm")?,
             post_attention_layernorm: norm("post_attention_layernorm")?,
         })
@@ -140,7 +140,7 @@ impl Mlp {
     fn new(p: &Params<'_>, c: &config::Qwen3Moe, i: usize) -> Result<Mlp, Error> {
         if !c.sparse_layers[i] {
             let size = (c.hidden_size, c.intermediate_size);
-            return Ok(Mlp::Dense(GatedMlp::new(p, size, false, c.hidden_act)?));
+            return Ok(Mlp::Dense(GatedMlp::new(&p.at("mlp"), size, false, c.hidden_act)?));
         }
         let experts = Experts {
             n: c.num_experts,
@@ -148,6 +148,7 @@ impl Mlp {
             normalizes: c.norm_topk_prob,
             size: (c.hidden_size, c.moe_intermediate_size),
             activation: c.hidden_act,
+            module: "mlp",
             names: ["gate_proj", "up_proj", "down_proj"],
         };
         Ok(Mlp::Sparse(Mixture::new(p, &experts)?))
