@@ -125,7 +125,8 @@ fn an_encoder_is_the_same_on_every_device() {
     });
     std::fs::write(dir.path().join("config.json"), config.to_string()).expect("written");
     // A file of nothing: the parameters are fresh, and the same whenever they are.
-    std::fs::write(dir.path().join("model.safetensors"), b"\x08\0\0\0\0\0\0\0{}      ").expect("written");
+    std::fs::write(dir.path().join("model.safetensors"), b"\x08\0\0\0\0\0\0\0{}      ")
+        .expect("written");
     let options = LoadOptions { strict: false, ..LoadOptions::default() };
     let made = AutoModel::from_pretrained_with(dir.path(), &options).expect("a model");
     made.save_pretrained(dir.path()).expect("saved");

@@ -1,4 +1,5 @@
-//! Matrix-vector products of weights kept in bf16 or f32, which all cores read once.
+//! Matrix-vector products of weights kept in bf16 or f32, which all cores read once, and the small steps
+//! between them.
 //!
 //! A language model that writes one token reads every weight once and computes little with it, so
 //! what counts is that all cores read all the time. This crate knows slices of numbers and a
@@ -13,6 +14,7 @@ mod dot;
 mod element;
 mod multiply;
 mod output;
+mod rows;
 mod share;
 
 #[cfg(test)]
@@ -21,5 +23,6 @@ mod tests;
 pub use crate::{
     element::Element,
     multiply::{Alone, Error, MAX_ROWS, Matrix, Team, multiply},
+    rows::{Gain, rms_norm, rotate},
 };
 pub use half::bf16;

@@ -13,13 +13,11 @@ use crate::{openmp::OpenMp, ops};
 
 /// `y = x Wᵀ + b` of `x` (.., C) and `weight` (F, C).
 pub(crate) fn linear(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Tensor {
-    let all = || [x, weight].into_iter().chain(bias);
-    let is_plain = |it: &Tensor| it.kind() == x.kind() && it.device() == Device::Cpu;
-    let remembers = || ops::grad_is_enabled() && all().any(|it| it.requires_grad());
-    if !all().all(is_plain) || ops::autocast_is_enabled() || remembers() {
+    let all: Vec<&Tensor> = [x, weight].into_iter().chain(bias).collect();
+    if !are_plain(&all) {
         return x.linear(weight, bias);
     }
-    let n_rows = x.numel() / x.size().last().map_or(1, |&it| it.max(1) as usize);
+    let n_rows = n_rows(x);
     let product = match x.kind() {
         Kind::Float if n_rows <= MAX_ROWS => product::<f32>(x, weight, bias),
         Kind::BFloat16 if n_rows <= MAX_ROWS => product::<bf16>(x, weight, bias),
@@ -32,6 +30,20 @@ pub(crate) fn linear(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Tens
         _ => None,
     };
     product.unwrap_or_else(|| x.linear(weight, bias))
+}
+
+/// Whether these are numbers on the CPU of one kind, of which nothing is remembered for a gradient and
+/// which nobody casts.
+pub(crate) fn are_plain(all: &[&Tensor]) -> bool {
+    let kind = all.first().map(|it| it.kind());
+    let is_plain = |it: &&Tensor| Some(it.kind()) == kind && it.device() == Device::Cpu;
+    let remembers = || ops::grad_is_enabled() && all.iter().any(|it| it.requires_grad());
+    all.iter().all(is_plain) && !ops::autocast_is_enabled() && !remembers()
+}
+
+/// How many rows of its last dimension a tensor has.
+pub(crate) fn n_rows(x: &Tensor) -> usize {
+    x.numel() / x.size().last().map_or(1, |&it| it.max(1) as usize)
 }
 
 /// Whether the CPU has instructions for products in bf16.
@@ -66,7 +78,7 @@ fn product<T: Element>(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Op
 
 /// The numbers of a tensor on the CPU that has them one behind the other, and whose kind is `T`.
 #[allow(unsafe_code)]
-fn numbers<T: Element>(tensor: &Tensor) -> Option<&[T]> {
+pub(crate) fn numbers<T: Element>(tensor: &Tensor) -> Option<&[T]> {
     let start: *const T = tensor.data_ptr().cast();
     // A file may have been mapped to anywhere.
     if start.is_null() || !start.is_aligned() {
@@ -80,7 +92,7 @@ fn numbers<T: Element>(tensor: &Tensor) -> Option<&[T]> {
 /// The same of a tensor that nobody else has.
 #[allow(unsafe_code)]
 #[expect(clippy::mut_from_ref, reason = "tensors are handles, which are never borrowed mutably")]
-fn numbers_mut<T: Element>(tensor: &Tensor) -> Option<&mut [T]> {
+pub(crate) fn numbers_mut<T: Element>(tensor: &Tensor) -> Option<&mut [T]> {
     let start: *mut T = tensor.data_ptr().cast();
     if start.is_null() || !start.is_aligned() {
         return None;

@@ -8,6 +8,8 @@ use std::f64::consts::TAU;
 use pretrained_config::{RopeParameters, RopeType};
 use tch::{Device, Kind, Tensor};
 
+use crate::fused;
+
 /// Cosines and sines of the angles of each position, (T, D) or (B, 1, T, D).
 pub(crate) type Rotation = (Tensor, Tensor);
 
@@ -185,6 +187,9 @@ pub(crate) fn rotate(x: &Tensor, (cos, sin): &Rotation) -> Tensor {
 }
 
 fn rotate_whole(x: &Tensor, cos: &Tensor, sin: &Tensor) -> Tensor {
+    if let Some(y) = fused::rotate(x, cos, sin) {
+        return y;
+    }
     let halves = x.chunk(2, -1);
     let turned = Tensor::cat(&[halves[1].neg(), halves[0].shallow_clone()], -1);
     x * cos + turned * sin

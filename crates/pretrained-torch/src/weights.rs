@@ -185,9 +185,10 @@ mod tests {
     const SHAPE: [i64; 3] = [3, 1 << 12, 1 << 10];
 
     fn network(p: &Params<'_>) -> Result<(), Error> {
-        p.normal("whole", &SHAPE)?;
-        p.ones("scalar", &[])?;
-        p.normal("rows", &[1 << 11, 1 << 10])?;
+        for (name, shape) in [("whole", &SHAPE[..]), ("scalar", &[]), ("rows", &[1 << 11, 1 << 10])]
+        {
+            let _ = p.normal(name, shape)?;
+        }
         let part = Part { n_matrices: 3, n_rows: 1 << 12, matrix: 2, first_row: 1 << 11 };
         p.also_part("rows", "whole", part);
         Ok(())
