@@ -76,7 +76,7 @@ fn decode(place: &Place, dtype: &str) -> Result<()> {
 fn batch(place: &Place, dtype: &str) -> Result<()> {
     let (dir, bytes) = model(place, dtype)?;
     let results = place.race(&[
-        ("pretrained forward with its cache", "ours", &["steps", &dir, "8", "32", "17"]),
+        ("pretrained generate_batch", "ours", &["steps", &dir, "8", "32", "17"]),
         ("transformers generate", "python", &["decode", &dir, "8", "32", "17"]),
     ])?;
     print(&format!("a token of each of 8 texts, {dtype}"), Some(bytes), &results);

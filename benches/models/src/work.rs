@@ -11,7 +11,7 @@ use std::{
 use anyhow::{Context, Result, bail, ensure};
 use bench_harness::{Work, read};
 use pretrained_torch::{
-    AutoModelForCausalLM, Device, GenerationOptions, KvCache, Tensor, generate,
+    AutoModelForCausalLM, Device, GenerationOptions, generate, generate_batch_with,
 };
 
 use crate::candle;
@@ -56,17 +56,17 @@ pub fn find(name: &str, arguments: &[PathBuf]) -> Result<Work> {
         "steps" => {
             let (n_rows, n_prompt, n_new) = (number(1)?, number(2)?, number(3)?);
             let model = AutoModelForCausalLM::from_pretrained(&dir, Device::Cpu)?;
-            let ids: Vec<i64> = prompt(n_rows * n_prompt).into_iter().map(i64::from).collect();
-            let ids = Tensor::from_slice(&ids).view([n_rows as i64, n_prompt as i64]);
+            let options = options(&model, n_new)?;
+            let prompts: Vec<Vec<u32>> =
+                prompt(n_rows * n_prompt).chunks(n_prompt).map(<[u32]>::to_vec).collect();
             Box::new(move || {
-                let mut cache = KvCache::remembering();
-                let likeliest = |logits: Tensor| logits.select(1, -1).argmax(-1, true);
-                let mut tokens = likeliest(model.forward(&ids, &mut cache)?);
-                let start = Instant::now();
-                for _ in 1..n_new {
-                    tokens = likeliest(model.forward(&tokens, &mut cache)?);
-                }
-                Ok(vec![start.elapsed().as_secs_f64() / (n_new - 1) as f64])
+                let mut times = Vec::new();
+                let clock = |_: &[u32], _: &mut [f32]| times.push(Instant::now());
+                generate_batch_with(&model, &prompts, &options, clock)?;
+                // Called for every row of every step.
+                let first = times.first().context("a step")?;
+                let last = times.get(n_rows * (n_new - 1)).context("a step")?;
+                Ok(vec![(*last - *first).as_secs_f64() / (n_new - 1) as f64])
             })
         }
         "prefill" => {

@@ -197,15 +197,10 @@ pub fn renormalize(scores: &mut [f32]) {
     }
 }
 
-/// The index of the highest score, the first of several.
+/// The index of the highest score, the first of several. What is no number is not the highest.
 pub fn likeliest(scores: &[f32]) -> usize {
-    let mut best = 0;
-    for (i, score) in scores.iter().enumerate() {
-        if *score > scores[best] || scores[best].is_nan() {
-            best = i;
-        }
-    }
-    best
+    let highest = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    scores.iter().position(|it| *it == highest).unwrap_or_default()
 }
 
 /// What scores say, as numbers that add up to one.
