@@ -13,6 +13,8 @@ use half::bf16;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Cpu {
     #[cfg(target_arch = "x86_64")]
+    Avx512Bf16(Avx512Bf16),
+    #[cfg(target_arch = "x86_64")]
     Avx512(Avx512),
     #[cfg(target_arch = "x86_64")]
     Avx2(Avx2),
@@ -29,24 +31,38 @@ pub(crate) struct Avx2(());
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Avx512(());
 
+/// Invariant: the CPU has AVX-512's instructions for bf16, and with them its foundation.
+#[cfg(target_arch = "x86_64")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Avx512Bf16(Avx512);
+
 /// Any CPU.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Plain;
 
 /// Instructions on sixteen numbers.
-pub(crate) trait Simd: Copy {
+pub trait Simd: Copy {
     type Lanes: Copy;
+    /// Thirty-two numbers in bf16: sixteen pairs.
+    type Pairs: Copy;
+    /// The same in memory, as they are fastest read.
+    type PreparedPairs: Copy + Send + Sync;
     /// How many sums of sixteen lanes registers hold beside what they are made of; at most 16.
     const SUMS: usize;
 
     fn zero(self) -> Self::Lanes;
 
-    fn load_f32(self, numbers: &[f32; LANES]) -> Self::Lanes;
+    fn load(self, numbers: &[f32; LANES]) -> Self::Lanes;
 
-    fn load_bf16(self, numbers: &[bf16; LANES]) -> Self::Lanes;
+    fn prepare_pairs(numbers: &[bf16; 2 * LANES]) -> Self::PreparedPairs;
+
+    fn load_pairs(self, numbers: &[bf16; 2 * LANES]) -> Self::Pairs;
 
     /// `a · b + sum`, rounded once where the CPU can.
     fn multiply_add(self, a: Self::Lanes, b: Self::Lanes, sum: Self::Lanes) -> Self::Lanes;
+
+    /// Adds the product of each pair's second numbers to its sum, then that of the first ones.
+    fn add_pairs(self, a: Self::Pairs, b: &Self::PreparedPairs, sum: Self::Lanes) -> Self::Lanes;
 
     fn store(self, lanes: Self::Lanes) -> [f32; LANES];
 
@@ -55,6 +71,25 @@ pub(crate) trait Simd: Copy {
 
     /// Asks for what is at an address, or may not be, to be brought near.
     fn prefetch(self, _address: *const u8) {}
+}
+
+/// Pairs as numbers in f32: the second ones, and the first ones.
+type Split = [[f32; LANES]; 2];
+
+fn split(numbers: &[bf16; 2 * LANES]) -> Split {
+    [1, 0].map(|which| {
+        std::array::from_fn(|lane| {
+            f32::from_bits(u32::from(numbers[2 * lane + which].to_bits()) << 16)
+        })
+    })
+}
+
+#[cfg(target_arch = "x86_64")]
+impl Avx512Bf16 {
+    /// The CPU without them.
+    pub(crate) fn foundation(self) -> Avx512 {
+        self.0
+    }
 }
 
 impl Cpu {
@@ -70,6 +105,9 @@ impl Cpu {
         #[cfg(target_arch = "x86_64")]
         {
             if is_x86_feature_detected!("avx512f") {
+                if is_x86_feature_detected!("avx512bf16") {
+                    all.push(Cpu::Avx512Bf16(Avx512Bf16(Avx512(()))));
+                }
                 all.push(Cpu::Avx512(Avx512(())));
             }
             if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
@@ -88,6 +126,8 @@ pub(crate) const LANES: usize = 16;
 #[allow(unsafe_code)]
 impl Simd for Avx2 {
     type Lanes = [__m256; 2];
+    type Pairs = [[__m256; 2]; 2];
+    type PreparedPairs = Split;
     const SUMS: usize = 4;
 
     #[inline(always)]
@@ -97,23 +137,36 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
-    fn load_f32(self, numbers: &[f32; LANES]) -> [__m256; 2] {
+    fn load(self, numbers: &[f32; LANES]) -> [__m256; 2] {
         let start = numbers.as_ptr();
         // SAFETY: The invariant; there are two times eight numbers.
         unsafe { [_mm256_loadu_ps(start), _mm256_loadu_ps(start.add(8))] }
     }
 
     #[inline(always)]
-    fn load_bf16(self, numbers: &[bf16; LANES]) -> [__m256; 2] {
-        let start = numbers.as_ptr().cast::<__m128i>();
-        // SAFETY: The invariant; there are two times eight numbers of 16 bits. They are the upper
-        // halves of the f32 that they stand for.
+    fn prepare_pairs(numbers: &[bf16; 2 * LANES]) -> Split {
+        split(numbers)
+    }
+
+    #[inline(always)]
+    fn load_pairs(self, numbers: &[bf16; 2 * LANES]) -> [[__m256; 2]; 2] {
+        let start = numbers.as_ptr().cast::<__m256i>();
+        // SAFETY: The invariant; there are two times sixteen numbers of 16 bits. They are the upper
+        // halves of the f32 that they stand for, and the second of a pair is the upper half of it.
         unsafe {
-            [start, start.add(1)].map(|eight| {
-                let wide = _mm256_cvtepu16_epi32(_mm_loadu_si128(eight));
-                _mm256_castsi256_ps(_mm256_slli_epi32::<16>(wide))
-            })
+            let pairs = [_mm256_loadu_si256(start), _mm256_loadu_si256(start.add(1))];
+            let upper = _mm256_set1_epi32(0xffff_0000_u32.cast_signed());
+            [
+                pairs.map(|it| _mm256_castsi256_ps(_mm256_and_si256(it, upper))),
+                pairs.map(|it| _mm256_castsi256_ps(_mm256_slli_epi32::<16>(it))),
+            ]
         }
+    }
+
+    #[inline(always)]
+    fn add_pairs(self, a: [[__m256; 2]; 2], b: &Split, sum: [__m256; 2]) -> [__m256; 2] {
+        let sum = self.multiply_add(a[0], self.load(&b[0]), sum);
+        self.multiply_add(a[1], self.load(&b[1]), sum)
     }
 
     #[inline(always)]
@@ -149,6 +202,8 @@ impl Simd for Avx2 {
 #[allow(unsafe_code)]
 impl Simd for Avx512 {
     type Lanes = __m512;
+    type Pairs = [__m512; 2];
+    type PreparedPairs = Split;
     const SUMS: usize = 16;
 
     #[inline(always)]
@@ -158,19 +213,34 @@ impl Simd for Avx512 {
     }
 
     #[inline(always)]
-    fn load_f32(self, numbers: &[f32; LANES]) -> __m512 {
+    fn load(self, numbers: &[f32; LANES]) -> __m512 {
         // SAFETY: The invariant; there are sixteen numbers.
         unsafe { _mm512_loadu_ps(numbers.as_ptr()) }
     }
 
     #[inline(always)]
-    fn load_bf16(self, numbers: &[bf16; LANES]) -> __m512 {
-        // SAFETY: The invariant; there are sixteen numbers of 16 bits. They are the upper halves of the
-        // f32 that they stand for.
+    fn prepare_pairs(numbers: &[bf16; 2 * LANES]) -> Split {
+        split(numbers)
+    }
+
+    #[inline(always)]
+    fn load_pairs(self, numbers: &[bf16; 2 * LANES]) -> [__m512; 2] {
+        // SAFETY: The invariant; there are thirty-two numbers of 16 bits. They are the upper halves of
+        // the f32 that they stand for, and the second of a pair is the upper half of it.
         unsafe {
-            let wide = _mm512_cvtepu16_epi32(_mm256_loadu_si256(numbers.as_ptr().cast()));
-            _mm512_castsi512_ps(_mm512_slli_epi32::<16>(wide))
+            let pairs = _mm512_loadu_si512(numbers.as_ptr().cast());
+            let upper = _mm512_set1_epi32(0xffff_0000_u32.cast_signed());
+            [
+                _mm512_castsi512_ps(_mm512_and_si512(pairs, upper)),
+                _mm512_castsi512_ps(_mm512_slli_epi32::<16>(pairs)),
+            ]
         }
+    }
+
+    #[inline(always)]
+    fn add_pairs(self, a: [__m512; 2], b: &Split, sum: __m512) -> __m512 {
+        let sum = self.multiply_add(a[0], self.load(&b[0]), sum);
+        self.multiply_add(a[1], self.load(&b[1]), sum)
     }
 
     #[inline(always)]
@@ -199,8 +269,69 @@ impl Simd for Avx512 {
     }
 }
 
+#[cfg(target_arch = "x86_64")]
+#[allow(unsafe_code)]
+impl Simd for Avx512Bf16 {
+    type Lanes = __m512;
+    type Pairs = __m512bh;
+    type PreparedPairs = [bf16; 2 * LANES];
+    const SUMS: usize = 16;
+
+    #[inline(always)]
+    fn zero(self) -> __m512 {
+        self.0.zero()
+    }
+
+    #[inline(always)]
+    fn load(self, numbers: &[f32; LANES]) -> __m512 {
+        self.0.load(numbers)
+    }
+
+    #[inline(always)]
+    fn prepare_pairs(numbers: &[bf16; 2 * LANES]) -> [bf16; 2 * LANES] {
+        *numbers
+    }
+
+    #[inline(always)]
+    fn load_pairs(self, numbers: &[bf16; 2 * LANES]) -> __m512bh {
+        // SAFETY: The invariant; there are thirty-two numbers of 16 bits, which is what such a register
+        // has.
+        unsafe {
+            std::mem::transmute::<__m512i, __m512bh>(_mm512_loadu_si512(numbers.as_ptr().cast()))
+        }
+    }
+
+    #[inline(always)]
+    fn multiply_add(self, a: __m512, b: __m512, sum: __m512) -> __m512 {
+        self.0.multiply_add(a, b, sum)
+    }
+
+    #[inline(always)]
+    fn add_pairs(self, a: __m512bh, b: &[bf16; 2 * LANES], sum: __m512) -> __m512 {
+        // SAFETY: The invariant.
+        unsafe { _mm512_dpbf16_ps(sum, a, self.load_pairs(b)) }
+    }
+
+    #[inline(always)]
+    fn store(self, lanes: __m512) -> [f32; LANES] {
+        self.0.store(lanes)
+    }
+
+    #[inline(always)]
+    fn multiply_add_one(self, a: f32, b: f32, sum: f32) -> f32 {
+        self.0.multiply_add_one(a, b, sum)
+    }
+
+    #[inline(always)]
+    fn prefetch(self, address: *const u8) {
+        self.0.prefetch(address);
+    }
+}
+
 impl Simd for Plain {
     type Lanes = [f32; LANES];
+    type Pairs = Split;
+    type PreparedPairs = Split;
     const SUMS: usize = 1;
 
     #[inline(always)]
@@ -209,13 +340,24 @@ impl Simd for Plain {
     }
 
     #[inline(always)]
-    fn load_f32(self, numbers: &[f32; LANES]) -> [f32; LANES] {
+    fn load(self, numbers: &[f32; LANES]) -> [f32; LANES] {
         *numbers
     }
 
     #[inline(always)]
-    fn load_bf16(self, numbers: &[bf16; LANES]) -> [f32; LANES] {
-        std::array::from_fn(|lane| f32::from_bits(u32::from(numbers[lane].to_bits()) << 16))
+    fn prepare_pairs(numbers: &[bf16; 2 * LANES]) -> Split {
+        split(numbers)
+    }
+
+    #[inline(always)]
+    fn load_pairs(self, numbers: &[bf16; 2 * LANES]) -> Split {
+        split(numbers)
+    }
+
+    #[inline(always)]
+    fn add_pairs(self, a: Split, b: &Split, sum: [f32; LANES]) -> [f32; LANES] {
+        let sum = self.multiply_add(a[0], b[0], sum);
+        self.multiply_add(a[1], b[1], sum)
     }
 
     #[inline(always)]

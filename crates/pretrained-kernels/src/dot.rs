@@ -1,50 +1,117 @@
 //! Rows of weights times rows of numbers, on one thread.
 
 #[cfg(target_arch = "x86_64")]
-use crate::cpu::{Avx2, Avx512};
+use crate::cpu::{Avx2, Avx512, Avx512Bf16};
 use crate::{
     Element,
-    cpu::{Cpu, LANES, Simd},
-    element::Numbers,
+    cpu::{LANES, Plain, Simd},
 };
 
-impl Cpu {
-    /// `sums[i][j]` = `weights[i] · x[j]`, each a row of `n` numbers.
+/// At the start of a cache line, since reading across two takes twice as long.
+#[derive(Debug, Clone, Copy)]
+#[repr(align(64))]
+struct Aligned<T>(T);
+
+/// Rows of numbers that weights are multiplied with.
+#[derive(Debug)]
+pub(crate) struct Rows<T: Element, S: Simd> {
+    /// The first block of each row, then the second of each: one pointer walks through all.
+    blocks: Vec<Aligned<T::Prepared<S>>>,
+    /// What is left of each row.
+    rests: Vec<f32>,
+    /// How many numbers a row has.
+    n: usize,
+    n_rows: usize,
+}
+
+impl<T: Element, S: Simd> Rows<T, S> {
+    pub(crate) fn new(x: &[T], n: usize) -> Rows<T, S> {
+        let rows = || x.chunks_exact(n).map(T::blocks);
+        let n_blocks = rows().next().map_or(0, |(blocks, _)| blocks.len());
+        let prepare = |block: &T::Block| Aligned(T::prepare::<S>(block));
+        let blocks = (0..n_blocks).flat_map(|k| rows().map(move |(blocks, _)| prepare(&blocks[k])));
+        let rests = rows().flat_map(|(_, rest)| rest.iter().map(|it| it.to_f32()));
+        Rows { blocks: blocks.collect(), rests: rests.collect(), n, n_rows: x.len() / n }
+    }
+
+    pub(crate) fn n_rows(&self) -> usize {
+        self.n_rows
+    }
+
+    /// What is left of a row.
+    fn rest(&self, i: usize) -> &[f32] {
+        let n_rest = self.rests.len() / self.n_rows;
+        &self.rests[i * n_rest..][..n_rest]
+    }
+}
+
+/// What multiplies rows, compiled for a CPU.
+pub(crate) trait Dots: Simd + Sync {
+    /// `sums[i][j]` = `weights[i] · x[j]`, each a row of as many numbers.
     ///
-    /// Panics if there are not `weights.len() / n * (x.len() / n)` sums.
-    #[allow(unsafe_code)]
-    pub(crate) fn dots<T: Element>(self, weights: &[T], x: &[f32], n: usize, sums: &mut [f32]) {
-        match self {
-            #[cfg(target_arch = "x86_64")]
-            // SAFETY: The invariant of `Avx512`.
-            Cpu::Avx512(cpu) => unsafe { dots_avx512(cpu, weights, x, n, sums) },
-            #[cfg(target_arch = "x86_64")]
-            // SAFETY: The invariant of `Avx2`.
-            Cpu::Avx2(cpu) => unsafe { dots_avx2(cpu, weights, x, n, sums) },
-            Cpu::Plain(cpu) => dots(cpu, weights, x, n, sums),
+    /// Panics if there are not `weights.len() / n * x.n_rows()` sums.
+    fn dots<T: Element>(self, weights: &[T], x: &Rows<T, Self>, sums: &mut [f32]);
+}
+
+#[cfg(target_arch = "x86_64")]
+#[allow(unsafe_code)]
+impl Dots for Avx512Bf16 {
+    fn dots<T: Element>(self, weights: &[T], x: &Rows<T, Self>, sums: &mut [f32]) {
+        #[target_feature(enable = "avx512f,avx512bf16")]
+        fn compiled<T: Element>(
+            cpu: Avx512Bf16,
+            weights: &[T],
+            x: &Rows<T, Avx512Bf16>,
+            sums: &mut [f32],
+        ) {
+            dots(cpu, weights, x, sums);
         }
+        // SAFETY: The invariant of `Avx512Bf16`.
+        unsafe { compiled(self, weights, x, sums) }
     }
 }
 
 #[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx512f")]
-fn dots_avx512<T: Element>(cpu: Avx512, weights: &[T], x: &[f32], n: usize, sums: &mut [f32]) {
-    dots(cpu, weights, x, n, sums);
+#[allow(unsafe_code)]
+impl Dots for Avx512 {
+    fn dots<T: Element>(self, weights: &[T], x: &Rows<T, Self>, sums: &mut [f32]) {
+        #[target_feature(enable = "avx512f")]
+        fn compiled<T: Element>(cpu: Avx512, weights: &[T], x: &Rows<T, Avx512>, sums: &mut [f32]) {
+            dots(cpu, weights, x, sums);
+        }
+        // SAFETY: The invariant of `Avx512`.
+        unsafe { compiled(self, weights, x, sums) }
+    }
 }
 
 #[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2,fma")]
-fn dots_avx2<T: Element>(cpu: Avx2, weights: &[T], x: &[f32], n: usize, sums: &mut [f32]) {
-    dots(cpu, weights, x, n, sums);
+#[allow(unsafe_code)]
+impl Dots for Avx2 {
+    fn dots<T: Element>(self, weights: &[T], x: &Rows<T, Self>, sums: &mut [f32]) {
+        #[target_feature(enable = "avx2,fma")]
+        fn compiled<T: Element>(cpu: Avx2, weights: &[T], x: &Rows<T, Avx2>, sums: &mut [f32]) {
+            dots(cpu, weights, x, sums);
+        }
+        // SAFETY: The invariant of `Avx2`.
+        unsafe { compiled(self, weights, x, sums) }
+    }
+}
+
+impl Dots for Plain {
+    fn dots<T: Element>(self, weights: &[T], x: &Rows<T, Self>, sums: &mut [f32]) {
+        dots(self, weights, x, sums);
+    }
 }
 
 #[inline(always)]
-fn dots<S: Simd, T: Element>(cpu: S, weights: &[T], x: &[f32], n: usize, sums: &mut [f32]) {
-    let n_rows = x.len() / n;
+fn dots<S: Simd, T: Element>(cpu: S, weights: &[T], x: &Rows<T, S>, sums: &mut [f32]) {
+    let (n, n_rows) = (x.n, x.n_rows);
     assert_eq!(sums.len(), weights.len() / n * n_rows, "a sum for each pair of rows");
     // As many sums at once as registers hold. Weights come from memory with the first tile of them;
     // the others find them in the cache.
-    let width = n_rows.min(S::SUMS);
+    // More rows of weights at a time where the numbers are too many for the nearest cache.
+    let is_near = size_of_val(x.blocks.as_slice()) <= NEAR;
+    let width = n_rows.min(if is_near { S::SUMS } else { S::SUMS.min(4) });
     let height = match S::SUMS / width {
         0 | 1 => 1,
         2 | 3 => 2,
@@ -54,15 +121,15 @@ fn dots<S: Simd, T: Element>(cpu: S, weights: &[T], x: &[f32], n: usize, sums: &
     while !weights.is_empty() {
         let left = weights.len() / n;
         let height = if height <= left { height } else { left.min(2) };
-        for (x, first) in x.chunks(width * n).zip((0..n_rows).step_by(width)) {
-            let width = x.len() / n;
+        for first in (0..n_rows).step_by(width) {
+            let width = width.min(n_rows - first);
             let out = &mut sums[first..];
             // Called by name, or it would not be compiled for the CPU that this is compiled for.
             macro_rules! tile {
                 ($($rows:literal x $columns:literal),*) => {
                     match (height, width) {
                         $(($rows, $columns) => {
-                            tile::<T, $rows, $columns>(cpu, weights, x, n, out, n_rows);
+                            tile::<S, T, $rows, $columns>(cpu, weights, x, first, out);
                         })*
                         _ => unreachable!("no tile of {height} x {width}"),
                     }
@@ -81,50 +148,50 @@ fn dots<S: Simd, T: Element>(cpu: S, weights: &[T], x: &[f32], n: usize, sums: &
 /// R rows of weights times C rows of numbers. Each sum is made in the same order, whatever R and C.
 #[inline(always)]
 #[allow(clippy::needless_range_loop)] // Indices as in a formula.
-fn tile<T: Element, const R: usize, const C: usize>(
-    cpu: impl Simd,
+fn tile<S: Simd, T: Element, const R: usize, const C: usize>(
+    cpu: S,
     weights: &[T],
-    x: &[f32],
-    n: usize,
+    x: &Rows<T, S>,
+    first: usize,
     sums: &mut [f32],
-    stride: usize,
 ) {
-    let weights: [&[T]; R] = std::array::from_fn(|r| &weights[r * n..][..n]);
-    let x: [&[f32]; C] = std::array::from_fn(|c| &x[c * n..][..n]);
-    let w_lanes: [&[[T; LANES]]; R] = weights.map(|it| it.as_chunks().0);
-    let x_lanes: [&[[f32; LANES]]; C] = x.map(|it| it.as_chunks().0);
+    let (n, stride) = (x.n, x.n_rows);
+    let weights: [(&[T::Block], &[T]); R] =
+        std::array::from_fn(|r| T::blocks(&weights[r * n..][..n]));
     let mut lanes = [[cpu.zero(); C]; R];
     // The next rows, as soon as these are read: streams as short as a row are over before the CPU has
     // understood that they are streams. Whole pages it follows by itself.
-    let ahead = if size_of::<T>() * n <= PAGE { R * n } else { 0 };
-    for k in 0..n / LANES {
+    let ahead = if size_of::<T>() * n <= PAGE { R * size_of::<T>() * n } else { 0 };
+    for (k, x) in x.blocks.chunks_exact(stride).enumerate() {
+        let Some(x) = x[first..].first_chunk::<C>() else { return };
+        let mut w = [T::load(cpu, &weights[0].0[k]); R];
         for r in 0..R {
+            let block = &weights[r].0[k];
             if ahead > 0 {
-                cpu.prefetch(
-                    w_lanes[r].as_ptr().cast::<T>().wrapping_add(k * LANES + ahead).cast(),
-                );
+                cpu.prefetch(std::ptr::from_ref(block).cast::<u8>().wrapping_add(ahead));
             }
-            // Known when this is compiled.
-            let w = match T::numbers(&w_lanes[r][k]) {
-                Numbers::F32(numbers) => cpu.load_f32(numbers),
-                Numbers::Bf16(numbers) => cpu.load_bf16(numbers),
-            };
-            for c in 0..C {
-                lanes[r][c] = cpu.multiply_add(w, cpu.load_f32(&x_lanes[c][k]), lanes[r][c]);
+            w[r] = T::load(cpu, block);
+        }
+        // Numbers outside, so that each is read once for all rows of weights.
+        for c in 0..C {
+            for r in 0..R {
+                lanes[r][c] = T::add_products(cpu, w[r], &x[c].0, lanes[r][c]);
             }
         }
     }
     for r in 0..R {
         for c in 0..C {
             let mut sum = fold(cpu.store(lanes[r][c]));
-            for k in n / LANES * LANES..n {
-                sum = cpu.multiply_add_one(weights[r][k].to_f32(), x[c][k], sum);
+            for (w, x) in weights[r].1.iter().zip(x.rest(first + c)) {
+                sum = cpu.multiply_add_one(w.to_f32(), *x, sum);
             }
             sums[r * stride + c] = sum;
         }
     }
 }
 
+/// What the nearest cache holds beside weights.
+const NEAR: usize = 40 << 10;
 /// How long a row of weights is that needs no help.
 const PAGE: usize = 4096;
 

@@ -2,8 +2,8 @@ use std::fmt::Debug;
 
 use half::bf16;
 
-pub(crate) use self::sealed::{Load, Numbers};
-use crate::cpu::LANES;
+pub(crate) use self::sealed::Load;
+use crate::cpu::{LANES, Simd};
 
 /// What numbers are stored as.
 pub trait Element: Copy + Debug + Send + Sync + 'static + sealed::Load {
@@ -47,31 +47,85 @@ impl Element for bf16 {
 }
 
 impl Load for f32 {
+    type Block = [f32; LANES];
+    type Prepared<S: Simd> = [f32; LANES];
+    type Loaded<S: Simd> = S::Lanes;
+
     #[inline(always)]
-    fn numbers(these: &[f32; LANES]) -> Numbers<'_> {
-        Numbers::F32(these)
+    fn blocks(row: &[f32]) -> (&[[f32; LANES]], &[f32]) {
+        row.as_chunks()
+    }
+
+    #[inline(always)]
+    fn prepare<S: Simd>(block: &[f32; LANES]) -> [f32; LANES] {
+        *block
+    }
+
+    #[inline(always)]
+    fn load<S: Simd>(cpu: S, block: &[f32; LANES]) -> S::Lanes {
+        cpu.load(block)
+    }
+
+    #[inline(always)]
+    fn add_products<S: Simd>(cpu: S, w: S::Lanes, x: &[f32; LANES], sum: S::Lanes) -> S::Lanes {
+        cpu.multiply_add(w, cpu.load(x), sum)
     }
 }
 
 impl Load for bf16 {
+    type Block = [bf16; 2 * LANES];
+    type Prepared<S: Simd> = S::PreparedPairs;
+    type Loaded<S: Simd> = S::Pairs;
+
     #[inline(always)]
-    fn numbers(these: &[bf16; LANES]) -> Numbers<'_> {
-        Numbers::Bf16(these)
+    fn blocks(row: &[bf16]) -> (&[[bf16; 2 * LANES]], &[bf16]) {
+        row.as_chunks()
+    }
+
+    #[inline(always)]
+    fn prepare<S: Simd>(block: &[bf16; 2 * LANES]) -> S::PreparedPairs {
+        S::prepare_pairs(block)
+    }
+
+    #[inline(always)]
+    fn load<S: Simd>(cpu: S, block: &[bf16; 2 * LANES]) -> S::Pairs {
+        cpu.load_pairs(block)
+    }
+
+    #[inline(always)]
+    fn add_products<S: Simd>(cpu: S, w: S::Pairs, x: &S::PreparedPairs, sum: S::Lanes) -> S::Lanes {
+        cpu.add_pairs(w, x, sum)
     }
 }
 
 mod sealed {
-    use super::{LANES, bf16};
+    use crate::cpu::Simd;
 
-    /// What fills a register, by type; keeps others from being elements.
-    pub trait Load: Sized {
+    /// How numbers are taken together that are worked on at once; keeps others from being elements.
+    pub trait Load: Copy {
+        /// These numbers, in a row.
+        type Block: Copy;
+        /// The same of what weights are multiplied with, as it is fastest read.
+        type Prepared<S: Simd>: Copy + Send + Sync;
+        /// The same of weights, in registers.
+        type Loaded<S: Simd>: Copy;
+
         #[doc(hidden)]
-        fn numbers(these: &[Self; LANES]) -> Numbers<'_>;
-    }
+        fn blocks(row: &[Self]) -> (&[Self::Block], &[Self]);
 
-    #[derive(Debug)]
-    pub enum Numbers<'a> {
-        F32(&'a [f32; LANES]),
-        Bf16(&'a [bf16; LANES]),
+        #[doc(hidden)]
+        fn prepare<S: Simd>(block: &Self::Block) -> Self::Prepared<S>;
+
+        #[doc(hidden)]
+        fn load<S: Simd>(cpu: S, block: &Self::Block) -> Self::Loaded<S>;
+
+        /// Each product is added to one of the sums.
+        #[doc(hidden)]
+        fn add_products<S: Simd>(
+            cpu: S,
+            w: Self::Loaded<S>,
+            x: &Self::Prepared<S>,
+            sum: S::Lanes,
+        ) -> S::Lanes;
     }
 }
