@@ -66,11 +66,35 @@ pub trait Simd: Copy {
 
     fn store(self, lanes: Self::Lanes) -> [f32; LANES];
 
+    /// The sums of all sixteen.
+    #[inline(always)]
+    #[allow(clippy::needless_range_loop)] // A closure would not be compiled for the CPU.
+    fn sums(self, all: &[Self::Lanes; 16]) -> [f32; 16] {
+        let mut sums = [0.0; 16];
+        for i in 0..16 {
+            sums[i] = fold(self.store(all[i]));
+        }
+        sums
+    }
+
     /// The same for one number.
     fn multiply_add_one(self, a: f32, b: f32, sum: f32) -> f32;
 
     /// Asks for what is at an address, or may not be, to be brought near.
     fn prefetch(self, _address: *const u8) {}
+}
+
+/// Halves added to halves.
+#[inline(always)]
+pub(crate) fn fold(mut lanes: [f32; LANES]) -> f32 {
+    let mut width = LANES / 2;
+    while width > 0 {
+        for lane in 0..width {
+            lanes[lane] += lanes[lane + width];
+        }
+        width /= 2;
+    }
+    lanes[0]
 }
 
 /// Pairs as numbers in f32: the second ones, and the first ones.
@@ -258,6 +282,44 @@ impl Simd for Avx512 {
     }
 
     #[inline(always)]
+    fn sums(self, all: &[__m512; 16]) -> [f32; 16] {
+        // Halves added to halves, as in `fold`, of two at a time: what is left fills one register again.
+        let mut by_two = [self.zero(); 8];
+        let mut by_four = [self.zero(); 4];
+        let mut by_eight = [self.zero(); 2];
+        // SAFETY: The invariant.
+        let last = unsafe {
+            for i in 0..8 {
+                let (a, b) = (all[2 * i], all[2 * i + 1]);
+                let (low, high) =
+                    (_mm512_shuffle_f32x4::<0x44>(a, b), _mm512_shuffle_f32x4::<0xee>(a, b));
+                by_two[i] = _mm512_add_ps(low, high);
+            }
+            for i in 0..4 {
+                let (a, b) = (by_two[2 * i], by_two[2 * i + 1]);
+                let (low, high) =
+                    (_mm512_shuffle_f32x4::<0x88>(a, b), _mm512_shuffle_f32x4::<0xdd>(a, b));
+                by_four[i] = _mm512_add_ps(low, high);
+            }
+            for i in 0..2 {
+                let (a, b) = (by_four[2 * i], by_four[2 * i + 1]);
+                let (low, high) =
+                    (_mm512_shuffle_ps::<0x44>(a, b), _mm512_shuffle_ps::<0xee>(a, b));
+                by_eight[i] = _mm512_add_ps(low, high);
+            }
+            let [a, b] = by_eight;
+            let (low, high) = (_mm512_shuffle_ps::<0x88>(a, b), _mm512_shuffle_ps::<0xdd>(a, b));
+            _mm512_add_ps(low, high)
+        };
+        let last = self.store(last);
+        let mut sums = [0.0; 16];
+        for i in 0..16 {
+            sums[i] = last[i % 4 * 4 + i / 4];
+        }
+        sums
+    }
+
+    #[inline(always)]
     fn multiply_add_one(self, a: f32, b: f32, sum: f32) -> f32 {
         a.mul_add(b, sum)
     }
@@ -315,6 +377,11 @@ impl Simd for Avx512Bf16 {
     #[inline(always)]
     fn store(self, lanes: __m512) -> [f32; LANES] {
         self.0.store(lanes)
+    }
+
+    #[inline(always)]
+    fn sums(self, all: &[__m512; 16]) -> [f32; 16] {
+        self.0.sums(all)
     }
 
     #[inline(always)]

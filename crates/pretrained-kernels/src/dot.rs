@@ -4,7 +4,7 @@
 use crate::cpu::{Avx2, Avx512, Avx512Bf16};
 use crate::{
     Element,
-    cpu::{LANES, Plain, Simd},
+    cpu::{Plain, Simd, fold},
 };
 
 /// At the start of a cache line, since reading across two takes twice as long.
@@ -179,9 +179,24 @@ fn tile<S: Simd, T: Element, const R: usize, const C: usize>(
             }
         }
     }
+    let mut all = [cpu.zero(); 16];
     for r in 0..R {
         for c in 0..C {
-            let mut sum = fold(cpu.store(lanes[r][c]));
+            all[r * C + c] = lanes[r][c];
+        }
+    }
+    // Few are faster one by one.
+    let mut folded = [0.0; 16];
+    if R * C > 4 {
+        folded = cpu.sums(&all);
+    } else {
+        for i in 0..R * C {
+            folded[i] = fold(cpu.store(all[i]));
+        }
+    }
+    for r in 0..R {
+        for c in 0..C {
+            let mut sum = folded[r * C + c];
             for (w, x) in weights[r].1.iter().zip(x.rest(first + c)) {
                 sum = cpu.multiply_add_one(w.to_f32(), *x, sum);
             }
@@ -194,16 +209,3 @@ fn tile<S: Simd, T: Element, const R: usize, const C: usize>(
 const NEAR: usize = 40 << 10;
 /// How long a row of weights is that needs no help.
 const PAGE: usize = 4096;
-
-/// Halves added to halves.
-#[inline(always)]
-fn fold(mut lanes: [f32; LANES]) -> f32 {
-    let mut width = LANES / 2;
-    while width > 0 {
-        for lane in 0..width {
-            lanes[lane] += lanes[lane + width];
-        }
-        width /= 2;
-    }
-    lanes[0]
-}
