@@ -237,3 +237,21 @@ fn what_cannot_be_done_is_an_error_and_the_model_can_be_used_again() {
     assert_eq!(generate_batch(&model, &[], &options(&json!({}))).expect("texts").len(), 0);
     assert_eq!(generate_batch(&model, &prompts, &options(&json!({}))).expect("texts").len(), 1);
 }
+
+#[test]
+fn a_generation_that_is_given_up_leaves_no_trace() {
+    let (_dir, model) = model("gemma3_text");
+    let options = options(&json!({"max_new_tokens": 12}));
+    let whole = || {
+        let text = generate(&model, &prompts()[3], &options).expect("a text");
+        text.map(|it| it.expect("a token")).collect::<Vec<u32>>()
+    };
+    let first = whole();
+    for n in 0..12 {
+        let mut text = generate(&model, &prompts()[3], &options).expect("a text");
+        let part: Vec<u32> = text.by_ref().take(n).map(|it| it.expect("a token")).collect();
+        drop(text);
+        assert_eq!(part, first[..n]);
+        assert_eq!(whole(), first, "after {n} tokens");
+    }
+}
