@@ -9,6 +9,8 @@
 //! result is the same for every number of threads and of rows; it is the same on every CPU with
 //! fused multiply-add, whose vectors may have any length.
 
+#[cfg(target_arch = "x86_64")]
+mod avx512;
 mod cpu;
 mod dot;
 mod element;
