@@ -14,6 +14,8 @@ pub(crate) struct Batch {
     rows: i64,
     /// Tokens that are there to fill a row.
     pub(crate) padding: u64,
+    /// Rows whose first token has a label, which nothing predicts.
+    first_labels: u64,
 }
 
 impl Batch {
@@ -30,7 +32,8 @@ impl Batch {
         }
         model.check_len(len)?;
         let rows = examples.len() as i64;
-        let mut batch = Batch { input_ids: Vec::new(), targets: Vec::new(), rows, padding: 0 };
+        let mut batch =
+            Batch { input_ids: Vec::new(), targets: Vec::new(), rows, padding: 0, first_labels: 0 };
         for &i in examples {
             let example = dataset.example(i);
             let ids = &example.input_ids;
@@ -40,6 +43,7 @@ impl Batch {
                 Some(labels) => labels.get(at).map_or(IGNORED.into(), |&it| i64::from(it)),
                 None => i64::from(ids[at]),
             };
+            batch.first_labels += u64::from(label(0) != i64::from(IGNORED));
             for at in 0..len {
                 // What stands on padding is seen by no token of the text.
                 batch.input_ids.push(ids.get(at).map_or(0, |&it| it.into()));
@@ -53,6 +57,14 @@ impl Batch {
     /// How many predictions the loss is taken on.
     pub(crate) fn predictions(&self) -> u64 {
         self.targets.iter().filter(|&&it| it != i64::from(IGNORED)).count() as u64
+    }
+
+    /// How many labels the loss of an optimizer step is divided by in Hugging Face's Trainer. Of models
+    /// whose class is not called after causal language models, GPT-2 that is, it takes the labels for
+    /// shifted already, and counts each row's first.
+    pub(crate) fn items(&self, model: &AutoModelForCausalLM) -> Result<u64, Error> {
+        let is_shifted_later = model.config().causal_lm_class()?.contains("ForCausalLM");
+        Ok(self.predictions() + if is_shifted_later { 0 } else { self.first_labels })
     }
 
     /// How many tokens there are, padding included.
