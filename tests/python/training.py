@@ -1,10 +1,11 @@
 """Hugging Face's Trainer on small networks: its log, step by step."""
 
+import contextlib
 import os
 import tempfile
 
 import torch
-from transformers import AutoModelForCausalLM, Trainer, TrainingArguments
+from transformers import AutoModelForCausalLM, Trainer, TrainerCallback, TrainingArguments
 
 IGNORED = -100
 
@@ -22,20 +23,30 @@ def collate(examples):
     return {name: torch.tensor(rows) for name, rows in batch.items()}
 
 
-def train(model, examples, eval_examples, arguments, out=None, resume=None):
-    """The log of a run, and the weights at its end if `out` is given."""
-    network = AutoModelForCausalLM.from_pretrained(resume or model)
-    with tempfile.TemporaryDirectory() as scratch:
+class StopAt(TrainerCallback):
+    """Ends a run as if it had been interrupted after a step."""
+
+    def __init__(self, step):
+        self.step = step
+
+    def on_step_end(self, args, state, control, **_):
+        if state.global_step == self.step:
+            control.should_training_stop = True
+
+
+def train(model, examples, eval_examples, arguments, stop=None, resume=None):
+    """The log of a run, and the best metric."""
+    network = AutoModelForCausalLM.from_pretrained(model)
+    with tempfile.TemporaryDirectory() as scratch, open(os.devnull, "w") as nowhere:
         given = {"output_dir": scratch, "save_strategy": "no"} | arguments
         args = TrainingArguments(
             report_to="none", use_cpu=True, disable_tqdm=True, remove_unused_columns=False, **given
         )
         trainer = Trainer(
-            network, args, train_dataset=examples, eval_dataset=eval_examples or None, data_collator=collate
+            network, args, train_dataset=examples, eval_dataset=eval_examples or None, data_collator=collate,
+            callbacks=[StopAt(stop)] if stop else [],
         )
-        with open(os.devnull, "w") as nowhere:
-            import contextlib
-
-            with contextlib.redirect_stdout(nowhere):
-                trainer.train(resume_from_checkpoint=resume)
-        return trainer.state.log_history
+        with contextlib.redirect_stdout(nowhere):
+            trainer.train(resume_from_checkpoint=resume)
+        state = trainer.state
+        return {"log": state.log_history, "best": state.best_metric, "best_step": state.best_global_step}

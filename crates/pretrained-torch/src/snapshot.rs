@@ -7,7 +7,7 @@ use std::{
 
 use tch::{Device, Tensor};
 
-use crate::{Error, ParamMap, optimizer::save_state, save::ModelFiles};
+use crate::{Error, ParamMap, optimizer::Writer, save::ModelFiles};
 
 /// Buffers in host memory that a state is copied into, again and again.
 #[derive(Debug, Default)]
@@ -28,8 +28,7 @@ impl Snapshots {
         &mut self,
         files: ModelFiles,
         params: &ParamMap,
-        state: Option<&ParamMap>,
-        state_file: &'static str,
+        state: Option<(&ParamMap, Writer)>,
     ) -> Result<impl FnOnce(&Path) -> Result<(), Error> + Send + use<>, Error> {
         if Arc::strong_count(&self.buffers) > 1 {
             // Somebody still writes from these.
@@ -37,18 +36,19 @@ impl Snapshots {
         }
         let mut buffers = self.buffers.lock().unwrap_or_else(PoisonError::into_inner);
         copy(&mut buffers.params, params)?;
-        if let Some(state) = state {
-            copy(&mut buffers.state, state)?;
-        }
+        let writer = match state {
+            Some((state, writer)) => {
+                copy(&mut buffers.state, state)?;
+                Some(writer)
+            }
+            None => None,
+        };
         drop(buffers);
-        let (buffers, has_state) = (Arc::clone(&self.buffers), state.is_some());
+        let buffers = Arc::clone(&self.buffers);
         Ok(move |dir: &Path| {
             let buffers = buffers.lock().unwrap_or_else(PoisonError::into_inner);
             files.write_into(dir, &buffers.params)?;
-            if has_state {
-                save_state(&dir.join(state_file), &buffers.state)?;
-            }
-            Ok(())
+            writer.map_or(Ok(()), |it| it.write(dir, &buffers.state))
         })
     }
 }

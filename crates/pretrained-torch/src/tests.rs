@@ -3,7 +3,7 @@ use std::{fs, path::Path};
 use pretrained_artifact::SaveOptions;
 use pretrained_config::Config;
 use pretrained_data::{Example, InMemory};
-use pretrained_train::{Optimizer, Saved, Task, TrainingArguments};
+use pretrained_train::{Optimizer, Progress, Saved, Task, TrainingArguments};
 use tch::{Kind, Tensor};
 
 use crate::{
@@ -291,7 +291,7 @@ fn train(json: &str, args: &TrainingArguments, killed: Option<u64>) -> Vec<(Stri
             assert!(stepped.loss.is_finite() && stepped.grad_norm > 0.0, "{stepped:?}");
         }
         fs::create_dir(to).expect("a directory");
-        task.save(to, Saved::Full).expect("a checkpoint");
+        task.save(to, Saved::Full(Progress::default())).expect("a checkpoint");
     };
     match killed {
         Some(step) => {
@@ -343,11 +343,12 @@ fn case_42_a_snapshot_is_what_was_and_not_what_is() {
     let (model, data, args) = (model(GPT2), examples(), arguments());
     let mut task = CausalLmTask::new(&model, None, &args, &data, None).expect("a task");
     let names = ["config.json", "model.safetensors", "optimizer.safetensors"];
+    let full = Saved::Full(Progress::default());
     for step in 0..3 {
         let [now, then] = ["now", "then"].map(|it| dir.path().join(format!("{it}-{step}")));
         fs::create_dir(&now).and_then(|()| fs::create_dir(&then)).expect("directories");
-        task.save(&now, Saved::Full).expect("a checkpoint");
-        let snapshot = task.snapshot(Saved::Full).expect("a snapshot").expect("it is supported");
+        task.save(&now, full).expect("a checkpoint");
+        let snapshot = task.snapshot(full).expect("a snapshot").expect("it is supported");
         task.step(step, 1e-2).expect("a step");
         std::thread::spawn(move || snapshot(&then).map(|()| then))
             .join()

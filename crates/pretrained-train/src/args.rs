@@ -235,7 +235,7 @@ arguments! {
     async_save: bool, Bool, true;
     /// Goes on without a checkpoint that could not be written, and says so.
     continue_on_save_error: bool, Bool, false;
-    /// Also writes optimizer.pt and scheduler.pt, from which Hugging Face's Trainer can go on.
+    /// Keeps the optimizer's state in optimizer.pt and scheduler.pt, from which Hugging Face's Trainer can go on.
     hf_trainer_compatible: bool, Bool, false;
 }
 

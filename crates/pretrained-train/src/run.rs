@@ -3,8 +3,8 @@ use std::time::Instant;
 use pretrained_checkpoint::{Checkpoints, Retention};
 
 use crate::{
-    Action, Dims, Error, Event, LogEntry, Plateau, SaveStrategy, Saved, Schedule, SchedulerType,
-    StepReport, Task, TrainerState, TrainingArguments,
+    Action, Dims, Error, Event, LogEntry, Plateau, Progress, SaveStrategy, Saved, Schedule,
+    SchedulerType, StepReport, Task, TrainerState, TrainingArguments,
     args::CountTokens,
     ledger::{Ledger, Losses, Phase},
     plan::{Plan, Todo},
@@ -102,8 +102,7 @@ impl<'scope, 'env, T: Task, A: Into<Action>, F: FnMut(&Event<'_>) -> A> Run<'sco
     pub(crate) fn step(&mut self) -> Result<(), Error<T::Error>> {
         self.settle(false)?;
         let step = self.state.global_step;
-        let rate = self.plateau.as_ref().map(|it| it.learning_rate);
-        let learning_rate = rate.unwrap_or_else(|| self.schedule.at(step));
+        let learning_rate = self.learning_rate(step);
 
         let start = Instant::now();
         let stepped = self.task.step(step, learning_rate);
@@ -314,12 +313,21 @@ impl<'scope, 'env, T: Task, A: Into<Action>, F: FnMut(&Event<'_>) -> A> Run<'sco
             (TrainerState::FILE, self.state.to_json()),
         ]);
 
-        let what = if self.args.save_only_model { Saved::Model } else { Saved::Full };
+        let what = match self.args.save_only_model {
+            true => Saved::Model,
+            false => Saved::Full(Progress { steps: step, learning_rate: self.learning_rate(step) }),
+        };
         let keep = self.retention(step)?;
         let is_async = self.args.async_save;
         let ended = self.saver.save(self.task, step, what, files, keep, is_async);
         self.last_saved = Some(step);
         ended.into_iter().try_for_each(|it| self.report(it))
+    }
+
+    /// Of step `step`, counting from 0.
+    fn learning_rate(&self, step: u64) -> f64 {
+        let rate = self.plateau.as_ref().map(|it| it.learning_rate);
+        rate.unwrap_or_else(|| self.schedule.at(step))
     }
 
     fn retention(&self, step: u64) -> Result<Retention, Error<T::Error>> {

@@ -57,10 +57,19 @@ pub struct Stepped {
 }
 
 /// How much a checkpoint holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Saved {
     /// A model directory (`save_only_model`): training cannot go on exactly from it.
     Model,
     /// A model directory with the optimizer's state.
-    Full,
+    Full(Progress),
+}
+
+/// How far a run is.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Progress {
+    /// Optimizer steps done.
+    pub steps: u64,
+    /// The learning rate of the next one.
+    pub learning_rate: f64,
 }

@@ -7,17 +7,18 @@ mod adafactor;
 mod adamw;
 mod lion;
 mod sgd;
+mod torch_files;
 
 use std::path::Path;
 
 use pretrained_fs::NewFile;
 use pretrained_safetensors::{Layout, Metadata, TensorFile};
-use pretrained_train::TrainingArguments;
+use pretrained_train::{Progress, TrainingArguments};
 use tch::Tensor;
 
-use self::{adafactor::Adafactor, adamw::AdamW, lion::Lion, sgd::Sgd};
+use self::{adafactor::Adafactor, adamw::AdamW, lion::Lion, sgd::Sgd, torch_files::TorchFiles};
 use crate::{
-    Error, ParamMap, kinds,
+    AutoModelForCausalLM, Error, ParamMap, kinds,
     save::{Bytes, specs},
 };
 
@@ -29,6 +30,17 @@ pub(crate) struct Optimizer {
     weight_decay: f64,
     /// `exp_avg.{name}` and the like.
     state: ParamMap,
+    /// How the state is kept in Hugging Face's Trainer's files.
+    torch_files: Option<TorchFiles>,
+    /// Whether it is.
+    is_torch: bool,
+}
+
+/// Writes a state into a directory, wherever it has been copied to.
+#[derive(Debug, Clone)]
+pub(crate) struct Writer {
+    torch_files: Option<TorchFiles>,
+    progress: Progress,
 }
 
 #[derive(Debug)]
@@ -52,7 +64,10 @@ struct Update<'a> {
 
 impl Optimizer {
     /// What the arguments ask for, at the start of a run.
-    pub(crate) fn new(args: &TrainingArguments, params: &ParamMap) -> Result<Optimizer, Error> {
+    pub(crate) fn new(
+        args: &TrainingArguments,
+        model: &AutoModelForCausalLM,
+    ) -> Result<Optimizer, Error> {
         use pretrained_train::Optimizer as Name;
 
         let betas = (args.adam_beta1, args.adam_beta2);
@@ -74,12 +89,20 @@ impl Optimizer {
             return Err(Error::Option { option: "optim_args", value: given.clone(), expected });
         }
         let mut state = ParamMap::new();
-        for (name, param) in params {
+        for (name, param) in model.params() {
             for (which, tensor) in rule.init(param) {
                 state.insert(format!("{which}.{name}"), tensor);
             }
         }
-        Ok(Optimizer { rule, weight_decay, state })
+        let torch_files = match &rule {
+            Rule::AdamW(rule) => Some(TorchFiles::new(args, rule, model.param_names())),
+            _ => None,
+        };
+        let is_torch = args.hf_trainer_compatible;
+        if is_torch {
+            TorchFiles::check(args, model)?;
+        }
+        Ok(Optimizer { rule, weight_decay, state, torch_files, is_torch })
     }
 
     /// Updates the parameters from their gradients. `step` counts from 0.
@@ -119,13 +142,21 @@ impl Optimizer {
         &self.state
     }
 
-    /// Writes the state to a new file.
-    pub(crate) fn save(&self, path: &Path) -> Result<(), Error> {
-        save_state(path, &self.state)
+    /// What writes the state after so much of a run.
+    pub(crate) fn writer(&self, progress: Progress) -> Writer {
+        Writer { torch_files: self.torch_files.clone().filter(|_| self.is_torch), progress }
     }
 
-    /// Restores what [`save`](Optimizer::save) wrote.
-    pub(crate) fn restore(&mut self, path: &Path) -> Result<(), Error> {
+    /// Restores what a [`Writer`] wrote into a directory, or Hugging Face's Trainer.
+    pub(crate) fn restore(&mut self, dir: &Path) -> Result<(), Error> {
+        let (own, theirs) = (dir.join(OPTIMIZER), dir.join(torch_files::OPTIMIZER));
+        match &self.torch_files {
+            Some(files) if !own.exists() && theirs.exists() => files.read(&theirs, &self.state),
+            _ => self.restore_own(&own),
+        }
+    }
+
+    fn restore_own(&mut self, path: &Path) -> Result<(), Error> {
         let file = TensorFile::open(path).map_err(|e| file_error(path, e))?;
         let wrong = |tensor: &str, reason: &'static str| {
             let (path, tensor) = (path.to_owned(), tensor.to_owned());
@@ -157,6 +188,15 @@ impl Optimizer {
     }
 }
 
+impl Writer {
+    pub(crate) fn write(&self, dir: &Path, state: &ParamMap) -> Result<(), Error> {
+        match &self.torch_files {
+            Some(files) => files.write(dir, state, self.progress),
+            None => save_state(&dir.join(OPTIMIZER), state),
+        }
+    }
+}
+
 impl Rule {
     /// What a parameter's state is at the start.
     fn init(&self, param: &Tensor) -> Vec<(&'static str, Tensor)> {
@@ -172,7 +212,7 @@ impl Rule {
 }
 
 /// Writes an optimizer's state to a new file.
-pub(crate) fn save_state(path: &Path, state: &ParamMap) -> Result<(), Error> {
+fn save_state(path: &Path, state: &ParamMap) -> Result<(), Error> {
     let names: Vec<String> = state.keys().cloned().collect();
     let metadata = Metadata::from([("format".to_owned(), "pt".to_owned())]);
     let layout = Layout::new(specs(state, &names)?, &metadata);
@@ -193,3 +233,5 @@ fn is_decayed(name: &str) -> bool {
 fn file_error(path: &Path, source: impl std::error::Error + Send + Sync + 'static) -> Error {
     Error::File { path: path.to_owned(), source: Box::new(source) }
 }
+
+const OPTIMIZER: &str = "optimizer.safetensors";

@@ -88,7 +88,7 @@ impl Task for Toy {
             fs::write(dir.join("state"), &state[..3])?;
             return Err(io::Error::other("no space left"));
         }
-        fs::write(dir.join("state"), if what == Saved::Full { &state } else { &state[..8] })
+        fs::write(dir.join("state"), if what != Saved::Model { &state } else { &state[..8] })
     }
 
     fn restore(&mut self, dir: &Path) -> io::Result<()> {
