@@ -30,7 +30,8 @@ fn killed_at_random_instants_and_resumed_equals_unbroken() {
     );
 
     let mut random = Random::from_the_clock();
-    let runs = if env::var_os("RUN_SLOW_TESTS").is_some() { 200 } else { 8 };
+    // Over fifty kills; in the long form, over a thousand.
+    let runs = if env::var_os("RUN_SLOW_TESTS").is_some() { 334 } else { 17 };
     for number in 0..runs {
         let run = place(scratch.path(), &format!("killed-{number}"));
         let mut instants = Vec::new();

@@ -11,7 +11,9 @@ pub(crate) struct Rows<'m> {
     cache: KvCache,
     /// How many tokens of padding each row begins with.
     padding: Vec<usize>,
-    /// How long the longest text is at first.
+    /// Which prompt each row begins with.
+    prompts: Vec<usize>,
+    /// How long the longest is.
     n_prompt: usize,
 }
 
@@ -21,7 +23,7 @@ impl<'m> Rows<'m> {
         let longest = lens.iter().copied().max().unwrap_or_default();
         let padding: Vec<usize> = lens.iter().map(|len| longest - len).collect();
         let cache = KvCache::left_padded(&padding, model.device());
-        Rows { model, cache, padding, n_prompt: longest }
+        Rows { model, cache, padding, prompts: (0..lens.len()).collect(), n_prompt: longest }
     }
 
     pub(crate) fn model(&self) -> &'m AutoModelForCausalLM {
@@ -57,12 +59,15 @@ impl<'m> Rows<'m> {
         })
     }
 
-    /// Goes on with these rows, some perhaps more than once, and without the others. A row is
-    /// replaced by one of the same prompt only, unless there are more or fewer of them.
+    /// Goes on with these rows, some perhaps more than once, and without the others.
     pub(crate) fn select(&mut self, rows: &[usize]) -> Result<(), Error> {
-        let (cache, n_prompt) = (&mut self.cache, self.n_prompt);
-        guarded(|| cache.select(rows, n_prompt))?;
+        let prompts: Vec<usize> = rows.iter().map(|&it| self.prompts[it]).collect();
+        // What takes a row's place begins like it, unless rows have moved up.
+        let shared = if prompts == self.prompts { self.n_prompt } else { 0 };
+        let cache = &mut self.cache;
+        guarded(|| cache.select(rows, shared))?;
         self.padding = rows.iter().map(|&it| self.padding[it]).collect();
+        self.prompts = prompts;
         Ok(())
     }
 }
