@@ -1,16 +1,15 @@
 //! Small steps on the CPU in one pass, where libtorch takes one for each operator: of a few rows, as in
-//! writing a token, starting an operator takes longer than what it does. Results are those of the
-//! operators, to the rounding of sums.
+//! writing a token, starting an operator takes longer than what it does; of many, going through memory
+//! so often does. Results are those of the operators, to the rounding of sums.
 
-use pretrained_kernels::{Element, Gain, MAX_ROWS, bf16};
+use pretrained_kernels::{Element, Gain, bf16};
 use tch::{Device, Kind, Tensor};
 
-use crate::product::{are_plain, n_rows, numbers, numbers_mut};
+use crate::product::{are_plain, numbers, numbers_mut};
 
 /// Root mean square normalization; none where libtorch is to do it.
 pub(crate) fn rms_norm(x: &Tensor, weight: &Tensor, eps: f64, when: Gain) -> Option<Tensor> {
-    // Heads are rows of their own.
-    if n_rows(x) > HEADS * MAX_ROWS || !are_plain(&[x, weight]) {
+    if x.numel() > MOST || !are_plain(&[x, weight]) {
         return None;
     }
     match x.kind() {
@@ -28,35 +27,42 @@ fn normalized<T: Element>(x: &Tensor, weight: &Tensor, eps: f64, when: Gain) -> 
     Some(y)
 }
 
-/// The rotation of the heads of one position in each row, (B, H, 1, D), by angles of (1, D) or
-/// (B, 1, 1, D); none where libtorch is to do it.
+/// The rotation of heads, (B, H, T, D), that lie in memory as (B, T, H, D), by the angles of their
+/// positions, (T, D) or (B, 1, T, D); none where libtorch is to do it.
 pub(crate) fn rotate(x: &Tensor, cos: &Tensor, sin: &Tensor) -> Option<Tensor> {
-    let (b, _, t, d) = x.size4().ok()?;
-    let n_angles = cos.numel() as i64 / d.max(1);
-    if t != 1 || b > MAX_ROWS as i64 || (n_angles != 1 && n_angles != b) {
+    let x = x.transpose(1, 2);
+    if x.numel() > MOST || !x.is_contiguous() || !are_plain(&[&x, cos, sin]) {
         return None;
     }
-    if !are_plain(&[x, cos, sin]) {
-        return None;
-    }
-    match x.kind() {
-        Kind::Float => rotated::<f32>(x, cos, sin),
-        Kind::BFloat16 => rotated::<bf16>(x, cos, sin),
+    let y = match x.kind() {
+        Kind::Float => rotated::<f32>(&x, cos, sin),
+        Kind::BFloat16 => rotated::<bf16>(&x, cos, sin),
         _ => None,
-    }
+    };
+    Some(y?.transpose(1, 2))
 }
 
 fn rotated<T: Element>(x: &Tensor, cos: &Tensor, sin: &Tensor) -> Option<Tensor> {
-    let [x, cos, sin] = [x, cos, sin].map(Tensor::contiguous);
+    let (b, t, _, d) = x.size4().ok()?;
+    let [cos, sin] = [cos, sin].map(Tensor::contiguous);
     let y = Tensor::empty(x.size(), (x.kind(), Device::Cpu));
-    let n = usize::try_from(*x.size().last()?).ok()?;
-    let (angles, out) = ((numbers(&cos)?, numbers(&sin)?), numbers_mut::<T>(&y)?);
-    pretrained_kernels::rotate(numbers(&x)?, angles, n, out).ok()?;
+    let (x, out) = (numbers::<T>(x)?, numbers_mut::<T>(&y)?);
+    let (cos, sin) = (numbers(&cos)?, numbers(&sin)?);
+    let [b, t, d] = [b, t, d].map(|it| usize::try_from(it).unwrap_or_default());
+    if x.is_empty() || (cos.len() != t * d && cos.len() != b * t * d) || sin.len() != cos.len() {
+        return None;
+    }
+    // All rows have the same positions, or each its own.
+    let rows = x.chunks_exact(x.len() / b).zip(out.chunks_exact_mut(x.len() / b));
+    let angles = cos.chunks_exact(t * d).zip(sin.chunks_exact(t * d)).cycle();
+    for ((x, y), angles) in rows.zip(angles) {
+        pretrained_kernels::rotate(x, angles, d, y).ok()?;
+    }
     Some(y)
 }
 
-/// What few models have more heads than.
-const HEADS: usize = 32;
+/// Beyond so many numbers, one thread takes longer than libtorch with all.
+const MOST: usize = 1 << 21;
 
 #[cfg(test)]
 mod tests {
@@ -69,10 +75,10 @@ mod tests {
         tch::manual_seed(7);
         let _guard = tch::no_grad_guard();
         for kind in [Kind::Float, Kind::BFloat16] {
-            for n_angles in [1, 3] {
-                let x = Tensor::randn([3, 4, 1, 8], (kind, CPU));
-                let cos = Tensor::randn([n_angles, 1, 1, 8], (kind, CPU));
-                let sin = Tensor::randn([n_angles, 1, 1, 8], (kind, CPU));
+            for (t, n_angles) in [(1, 1), (1, 3), (5, 1), (5, 3)] {
+                let x = Tensor::randn([3, t, 4, 8], (kind, CPU)).transpose(1, 2);
+                let cos = Tensor::randn([n_angles, 1, t, 8], (kind, CPU));
+                let sin = Tensor::randn([n_angles, 1, t, 8], (kind, CPU));
                 let halves = x.chunk(2, -1);
                 let turned = Tensor::cat(&[halves[1].neg(), halves[0].shallow_clone()], -1);
                 let expected = &x * &cos + turned * &sin;
@@ -80,7 +86,9 @@ mod tests {
             }
         }
         let x = Tensor::randn([1, 4, 2, 8], (Kind::Float, CPU));
-        assert_eq!(rotate(&x, &x.get(0).get(0), &x.get(0).get(0)), None);
+        assert_eq!(rotate(&x, &x.get(0).get(0), &x.get(0).get(0)), None, "not as it is projected");
+        let x = x.transpose(1, 2).contiguous().transpose(1, 2);
+        assert_eq!(rotate(&x, &x.get(0), &x.get(0)), None, "angles of as many positions");
     }
 
     #[test]
