@@ -90,7 +90,7 @@ pub(crate) trait Search {
     /// each row that is left goes on from.
     fn step(
         &mut self,
-        scores: &[&[f32]],
+        scores: &mut [&mut [f32]],
         shaping: &mut Shaping<'_>,
         stop_strings: Option<StopStrings<'_>>,
     ) -> Result<Vec<usize>, Error>;
@@ -160,15 +160,15 @@ fn search(
             scores = scores.log_softmax(-1, None);
         }
         let n_scores = scores.size()[1] as usize;
-        let scores = Vec::<f32>::try_from(scores.flatten(0, 1))?;
-        let scores: Vec<&[f32]> = scores.chunks_exact(n_scores).collect();
+        let mut scores = Vec::<f32>::try_from(scores.flatten(0, 1))?;
+        let mut scores: Vec<&mut [f32]> = scores.chunks_exact_mut(n_scores).collect();
 
         let mut sources = Vec::new();
         let mut first = 0;
         for search in searches.iter_mut() {
             let n = search.rows().len();
             if n > 0 {
-                let kept = search.step(&scores[first..first + n], shaping, stop_strings)?;
+                let kept = search.step(&mut scores[first..first + n], shaping, stop_strings)?;
                 sources.extend(kept.into_iter().map(|it| first + it));
                 first += n;
             }
@@ -206,19 +206,21 @@ impl Samples {
 impl Search for Samples {
     fn step(
         &mut self,
-        scores: &[&[f32]],
+        scores: &mut [&mut [f32]],
         shaping: &mut Shaping<'_>,
         stop_strings: Option<StopStrings<'_>>,
     ) -> Result<Vec<usize>, Error> {
         let mut sources = Vec::new();
+        let is_shared = self.is_new && self.texts.len() > 1;
         let running = self.texts.iter_mut().filter(|it| it.stop.is_none());
         for (i, text) in running.enumerate() {
             let source = if self.is_new { 0 } else { i };
-            let mut scores = scores[source].to_vec();
-            shaping.apply(self.limits.place(&text.tokens), &mut scores);
+            let mut copy = if is_shared { scores[source].to_vec() } else { Vec::new() };
+            let scores = if is_shared { &mut copy } else { &mut *scores[source] };
+            shaping.apply(self.limits.place(&text.tokens), scores);
             let token = match shaping.options.do_sample {
-                true => draw(&scores, &mut text.rng),
-                false => likeliest(&scores),
+                true => draw(scores, &mut text.rng),
+                false => likeliest(scores),
             };
             text.tokens.push(token as u32);
             text.stop = self.limits.stop_of_text(&text.tokens, stop_strings)?;

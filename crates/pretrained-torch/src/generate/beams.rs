@@ -99,15 +99,14 @@ impl Beams {
 impl Search for Beams {
     fn step(
         &mut self,
-        scores: &[&[f32]],
+        scores: &mut [&mut [f32]],
         shaping: &mut Shaping<'_>,
         stop_strings: Option<StopStrings<'_>>,
     ) -> Result<Vec<usize>, Error> {
         let mut all: Vec<f32> = Vec::with_capacity(scores.iter().map(|it| it.len()).sum());
-        for (beam, scores) in self.running.iter().zip(scores) {
-            let mut scores = scores.to_vec();
-            shaping.apply(self.limits.place(&beam.tokens), &mut scores);
-            all.extend(scores.iter().map(|it| it + beam.score));
+        for (beam, scores) in self.running.iter().zip(scores.iter_mut()) {
+            shaping.apply(self.limits.place(&beam.tokens), scores);
+            all.extend(scores.iter().map(|it| *it + beam.score));
         }
         let candidates = match &mut self.rng {
             Some(rng) => draw_several(&all, self.n_candidates, rng),
