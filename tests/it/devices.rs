@@ -7,6 +7,8 @@ use pretrained::{
 };
 use serde_json::{Value, json};
 
+use crate::fields::with;
+
 /// The least that each family is told apart by; the rest are its defaults.
 fn families() -> Vec<Value> {
     let sizes = json!({
@@ -15,12 +17,7 @@ fn families() -> Vec<Value> {
         "bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0, "initializer_range": 0.2,
     });
     let with = |model_type: &str, more: Value| {
-        let mut config = sizes.clone();
-        config["model_type"] = model_type.into();
-        for (name, value) in more.as_object().expect("fields") {
-            config[name] = value.clone();
-        }
-        config
+        with(with(sizes.clone(), &json!({"model_type": model_type})), &more)
     };
     vec![
         with("llama", json!({})),

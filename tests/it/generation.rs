@@ -5,7 +5,7 @@ use pretrained::{
 };
 use serde_json::{Value, json};
 
-use crate::python;
+use crate::{fields::with, python};
 
 /// What transformers computes with the same numbers, to the rounding of f32.
 #[track_caller]
@@ -73,6 +73,14 @@ fn processors_before_a_draw() {
     check("renormalize", |_, s| processors::renormalize(s));
 }
 
+/// Options as a file has them, of a model whose texts end with the token 2.
+#[track_caller]
+pub(crate) fn given(options: &Value) -> GenerationOptions {
+    let given = with(json!({"eos_token_id": 2}), options);
+    let config = GenerationConfig::parse(&given.to_string()).expect("a configuration");
+    GenerationOptions::from(&config)
+}
+
 #[track_caller]
 fn check_greedy(case: &str, options: &[Value]) {
     let dir = tempfile::tempdir().expect("a temporary directory");
@@ -83,12 +91,7 @@ fn check_greedy(case: &str, options: &[Value]) {
         let with = json!({"model": dir.path(), "prompt": prompt, "options": options});
         let theirs: Vec<u32> =
             serde_json::from_value(python::call("processors.generate", with)).expect("tokens");
-        let mut given = json!({"eos_token_id": 2});
-        for (name, value) in options.as_object().expect("options by name") {
-            given[name] = value.clone();
-        }
-        let config = GenerationConfig::parse(&given.to_string()).expect("a configuration");
-        let ours = generate(&model, &prompt, &GenerationOptions::from(&config));
+        let ours = generate(&model, &prompt, &given(options));
         let ours: Result<Vec<u32>, _> = ours.expect("a generation").collect();
         assert_eq!(ours.expect("tokens"), theirs, "{case}: {options}");
     }

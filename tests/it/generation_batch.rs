@@ -2,12 +2,12 @@
 //! beams, token for token; and texts that are drawn, by how often each comes.
 
 use pretrained::{
-    AutoModelForCausalLM, Device, GenerationConfig, GenerationOptions, generate, generate_batch,
+    AutoModelForCausalLM, Device, generate, generate_batch,
     torch::{Continuation, Stop},
 };
 use serde_json::{Value, json};
 
-use crate::python;
+use crate::{fields::with, generation::given as options, python};
 
 const EOS: [u32; 6] = [2, 11, 23, 31, 40, 52];
 
@@ -20,15 +20,6 @@ fn model(case: &str) -> (tempfile::TempDir, AutoModelForCausalLM) {
     python::call("families.make", json!({"name": case, "out": dir.path()}));
     let model = AutoModelForCausalLM::from_pretrained(dir.path(), Device::Cpu).expect("a model");
     (dir, model)
-}
-
-fn options(given: &Value) -> GenerationOptions {
-    let mut config = json!({"eos_token_id": 2});
-    for (name, value) in given.as_object().expect("options by name") {
-        config[name] = value.clone();
-    }
-    let config = GenerationConfig::parse(&config.to_string()).expect("a configuration");
-    GenerationOptions::from(&config)
 }
 
 /// All texts and, of beams, their scores to the rounding of f32.
@@ -72,13 +63,7 @@ fn padded_batches_are_equal() {
 #[test]
 fn beams_are_equal() {
     let beams = json!({"max_new_tokens": 10, "num_beams": 4, "num_return_sequences": 4});
-    let with = |more: Value| {
-        let mut options = beams.clone();
-        for (name, value) in more.as_object().expect("options by name") {
-            options[name] = value.clone();
-        }
-        options
-    };
+    let with = |more: Value| with(beams.clone(), &more);
     let options = [
         with(json!({})),
         with(json!({"num_return_sequences": 1, "num_beams": 2})),

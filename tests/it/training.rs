@@ -11,7 +11,7 @@ use pretrained::{
 };
 use serde_json::{Value, json};
 
-use crate::python;
+use crate::{fields::with, python};
 
 /// Texts of different lengths, of which the last micro-batch of a pass is not full.
 fn examples(n: usize) -> Vec<Vec<u32>> {
@@ -36,8 +36,7 @@ fn ours(
     resume: Resume,
     stop: Option<u64>,
 ) -> Vec<LogEntry> {
-    let mut arguments = arguments.clone();
-    arguments["output_dir"] = json!(run);
+    let arguments = with(arguments.clone(), &json!({"output_dir": run}));
     let args = TrainingArguments::from_json(&arguments.to_string()).expect("arguments");
     let model = AutoModelForCausalLM::from_pretrained(model, Device::Cpu).expect("a model");
     let (examples, eval) = (dataset(TRAIN), dataset(EVAL));
@@ -96,14 +95,12 @@ fn check(case: &str, more: Value) {
     let scratch = tempfile::tempdir().expect("a temporary directory");
     let model = scratch.path().join("model");
     python::call("families.make", json!({"name": case, "out": model}));
-    let mut arguments = json!({
+    let base = json!({
         "max_steps": 200, "logging_steps": 1, "per_device_train_batch_size": 4, "save_strategy": "no",
         "gradient_accumulation_steps": 2, "warmup_steps": 20, "learning_rate": 2e-4, "weight_decay": 0.1,
         "max_grad_norm": 0.7, "eval_strategy": "steps", "eval_steps": 50, "per_device_eval_batch_size": 3,
     });
-    for (name, value) in more.as_object().expect("arguments by name") {
-        arguments[name] = value.clone();
-    }
+    let arguments = with(base, &more);
     let theirs = python::call("training.train", given(&model, &arguments));
     let theirs: Vec<Value> = serde_json::from_value(theirs["log"].clone()).expect("a log");
     let run = scratch.path().join("run");
@@ -169,15 +166,13 @@ fn check_hand_over(case: &str, more: Value) {
     let scratch = tempfile::tempdir().expect("a temporary directory");
     let model = scratch.path().join("model");
     python::call("families.make", json!({"name": case, "out": model}));
-    let mut arguments = json!({
+    let base = json!({
         "max_steps": 24, "logging_steps": 1, "per_device_train_batch_size": 4, "save_strategy": "steps",
         "save_steps": 6, "gradient_accumulation_steps": 2, "warmup_steps": 5, "learning_rate": 1e-3,
         "weight_decay": 0.1, "eval_strategy": "steps", "eval_steps": 6, "per_device_eval_batch_size": 3,
         "metric_for_best_model": "loss", "greater_is_better": false,
     });
-    for (name, value) in more.as_object().expect("arguments by name") {
-        arguments[name] = value.clone();
-    }
+    let arguments = with(base, &more);
     let whole = python::call("training.train", given(&model, &arguments));
     let log: Vec<Value> = serde_json::from_value(whole["log"].clone()).expect("a log");
     let (theirs, mine) = (scratch.path().join("theirs"), scratch.path().join("ours"));
@@ -200,8 +195,7 @@ fn check_hand_over(case: &str, more: Value) {
     assert!((best - of).abs() <= 1e-5 * of, "{case}: {best}, theirs {of}");
     assert_eq!(state.best_global_step, whole["best_step"].as_u64(), "{case}");
 
-    let mut compatible = arguments.clone();
-    compatible["hf_trainer_compatible"] = true.into();
+    let compatible = with(arguments.clone(), &json!({"hf_trainer_compatible": true}));
     ours(&model, &compatible, &mine, Resume::No, Some(12));
     let mut second = given(&model, &arguments);
     second["arguments"]["output_dir"] = json!(scratch.path().join("handed over"));
@@ -248,10 +242,7 @@ fn what_cannot_be_handed_over_is_refused() {
     let refused = |case: &str, more: Value, message: &str| {
         let model = scratch.path().join(case);
         python::call("families.make", json!({"name": case, "out": model}));
-        let mut arguments = json!({"hf_trainer_compatible": true});
-        for (name, value) in more.as_object().expect("arguments by name") {
-            arguments[name] = value.clone();
-        }
+        let arguments = with(json!({"hf_trainer_compatible": true}), &more);
         let args = TrainingArguments::from_json(&arguments.to_string()).expect("arguments");
         let model = AutoModelForCausalLM::from_pretrained(&model, Device::Cpu).expect("a model");
         let examples = dataset(TRAIN);

@@ -92,14 +92,12 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
                 Err(error) => drop(output::report(&error)),
             },
             Command::Help => {
-                output::note("/reset, /save [FILE], /help, /exit; a line that ends with \\ goes on")
+                output::note(format_args!("{COMMANDS}; a line that ends with \\ goes on"));
             }
             Command::Exit => break,
             Command::Nothing => {}
             Command::Unknown(name) => {
-                output::note(format_args!(
-                    "there is no {name}: /reset, /save [FILE], /help, /exit"
-                ));
+                output::note(format_args!("there is no {name}: {COMMANDS}"));
             }
         }
     }
@@ -222,6 +220,8 @@ impl Questions {
         }
     }
 }
+
+const COMMANDS: &str = "/reset, /save [FILE], /help, /exit";
 
 #[cfg(test)]
 mod tests {

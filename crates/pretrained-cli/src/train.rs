@@ -16,7 +16,6 @@ use pretrained::{
     torch::{AutoModelForCausalLM, Kind, LoadOptions},
     train::{Action, Ended, Outcome, Resume},
 };
-
 use signal_hook::consts::{SIGINT, SIGTERM};
 
 use crate::{

@@ -4,7 +4,7 @@ use std::arch::x86_64::*;
 
 use half::bf16;
 
-use crate::cpu::{Avx512, Avx512Bf16, LANES, Simd, Split, split};
+use crate::cpu::{Avx512, Avx512Bf16, LANES, Simd, Split, add_split, bring_near, split};
 
 #[allow(unsafe_code)]
 impl Simd for Avx512 {
@@ -46,8 +46,7 @@ impl Simd for Avx512 {
 
     #[inline(always)]
     fn add_pairs(self, a: [__m512; 2], b: &Split, sum: __m512) -> __m512 {
-        let sum = self.multiply_add(a[0], self.load(&b[0]), sum);
-        self.multiply_add(a[1], self.load(&b[1]), sum)
+        add_split(self, a, b, sum)
     }
 
     #[inline(always)]
@@ -103,14 +102,8 @@ impl Simd for Avx512 {
     }
 
     #[inline(always)]
-    fn multiply_add_one(self, a: f32, b: f32, sum: f32) -> f32 {
-        a.mul_add(b, sum)
-    }
-
-    #[inline(always)]
     fn prefetch(self, address: *const u8) {
-        // SAFETY: The invariant; any address will do.
-        unsafe { _mm_prefetch::<_MM_HINT_T0>(address.cast()) }
+        bring_near(address);
     }
 }
 
@@ -167,12 +160,7 @@ impl Simd for Avx512Bf16 {
     }
 
     #[inline(always)]
-    fn multiply_add_one(self, a: f32, b: f32, sum: f32) -> f32 {
-        self.foundation().multiply_add_one(a, b, sum)
-    }
-
-    #[inline(always)]
     fn prefetch(self, address: *const u8) {
-        self.foundation().prefetch(address);
+        bring_near(address);
     }
 }

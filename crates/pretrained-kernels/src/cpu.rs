@@ -77,11 +77,30 @@ pub trait Simd: Copy {
         sums
     }
 
-    /// The same for one number.
-    fn multiply_add_one(self, a: f32, b: f32, sum: f32) -> f32;
+    /// `a · b + sum` of one number, rounded as those of sixteen.
+    #[inline(always)]
+    fn multiply_add_one(self, a: f32, b: f32, sum: f32) -> f32 {
+        a.mul_add(b, sum)
+    }
 
     /// Asks for what is at an address, or may not be, to be brought near.
     fn prefetch(self, _address: *const u8) {}
+}
+
+/// [`Simd::prefetch`] where there is an instruction for it.
+#[cfg(target_arch = "x86_64")]
+#[allow(unsafe_code)]
+#[inline(always)]
+pub(crate) fn bring_near(address: *const u8) {
+    // SAFETY: Every such CPU has it, and any address will do.
+    unsafe { _mm_prefetch::<_MM_HINT_T0>(address.cast()) }
+}
+
+/// [`Simd::add_pairs`] where pairs are split before they are multiplied.
+#[inline(always)]
+pub(crate) fn add_split<S: Simd>(cpu: S, a: [S::Lanes; 2], b: &Split, sum: S::Lanes) -> S::Lanes {
+    let sum = cpu.multiply_add(a[0], cpu.load(&b[0]), sum);
+    cpu.multiply_add(a[1], cpu.load(&b[1]), sum)
 }
 
 /// Halves added to halves.
@@ -189,8 +208,7 @@ impl Simd for Avx2 {
 
     #[inline(always)]
     fn add_pairs(self, a: [[__m256; 2]; 2], b: &Split, sum: [__m256; 2]) -> [__m256; 2] {
-        let sum = self.multiply_add(a[0], self.load(&b[0]), sum);
-        self.multiply_add(a[1], self.load(&b[1]), sum)
+        add_split(self, a, b, sum)
     }
 
     #[inline(always)]
@@ -211,14 +229,8 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
-    fn multiply_add_one(self, a: f32, b: f32, sum: f32) -> f32 {
-        a.mul_add(b, sum)
-    }
-
-    #[inline(always)]
     fn prefetch(self, address: *const u8) {
-        // SAFETY: The invariant; any address will do.
-        unsafe { _mm_prefetch::<_MM_HINT_T0>(address.cast()) }
+        bring_near(address);
     }
 }
 
@@ -250,8 +262,7 @@ impl Simd for Plain {
 
     #[inline(always)]
     fn add_pairs(self, a: Split, b: &Split, sum: [f32; LANES]) -> [f32; LANES] {
-        let sum = self.multiply_add(a[0], b[0], sum);
-        self.multiply_add(a[1], b[1], sum)
+        add_split(self, a, b, sum)
     }
 
     #[inline(always)]

@@ -36,10 +36,6 @@ impl<T: Element, S: Simd> Rows<T, S> {
         Rows { blocks: blocks.collect(), rests: rests.collect(), n, n_rows: x.len() / n }
     }
 
-    pub(crate) fn n_rows(&self) -> usize {
-        self.n_rows
-    }
-
     /// What is left of a row.
     fn rest(&self, i: usize) -> &[f32] {
         let n_rest = self.rests.len() / self.n_rows;
@@ -51,52 +47,37 @@ impl<T: Element, S: Simd> Rows<T, S> {
 pub(crate) trait Dots: Simd + Sync {
     /// `sums[i][j]` = `weights[i] · x[j]`, each a row of as many numbers.
     ///
-    /// Panics if there are not `weights.len() / n * x.n_rows()` sums.
+    /// Panics if there are not `weights.len() / n` times as many sums as `x` has rows.
     fn dots<T: Element>(self, weights: &[T], x: &Rows<T, Self>, sums: &mut [f32]);
 }
 
 #[cfg(target_arch = "x86_64")]
-#[allow(unsafe_code)]
-impl Dots for Avx512Bf16 {
-    fn dots<T: Element>(self, weights: &[T], x: &Rows<T, Self>, sums: &mut [f32]) {
-        #[target_feature(enable = "avx512f,avx512bf16")]
-        fn compiled<T: Element>(
-            cpu: Avx512Bf16,
-            weights: &[T],
-            x: &Rows<T, Avx512Bf16>,
-            sums: &mut [f32],
-        ) {
-            dots(cpu, weights, x, sums);
+macro_rules! compiled_for {
+    ($($cpu:ident: $features:literal;)*) => {$(
+        #[allow(unsafe_code)]
+        impl Dots for $cpu {
+            fn dots<T: Element>(self, weights: &[T], x: &Rows<T, $cpu>, sums: &mut [f32]) {
+                #[target_feature(enable = $features)]
+                fn compiled<T: Element>(
+                    cpu: $cpu,
+                    weights: &[T],
+                    x: &Rows<T, $cpu>,
+                    sums: &mut [f32],
+                ) {
+                    dots(cpu, weights, x, sums);
+                }
+                // SAFETY: The invariant of the CPU.
+                unsafe { compiled(self, weights, x, sums) }
+            }
         }
-        // SAFETY: The invariant of `Avx512Bf16`.
-        unsafe { compiled(self, weights, x, sums) }
-    }
+    )*};
 }
 
 #[cfg(target_arch = "x86_64")]
-#[allow(unsafe_code)]
-impl Dots for Avx512 {
-    fn dots<T: Element>(self, weights: &[T], x: &Rows<T, Self>, sums: &mut [f32]) {
-        #[target_feature(enable = "avx512f")]
-        fn compiled<T: Element>(cpu: Avx512, weights: &[T], x: &Rows<T, Avx512>, sums: &mut [f32]) {
-            dots(cpu, weights, x, sums);
-        }
-        // SAFETY: The invariant of `Avx512`.
-        unsafe { compiled(self, weights, x, sums) }
-    }
-}
-
-#[cfg(target_arch = "x86_64")]
-#[allow(unsafe_code)]
-impl Dots for Avx2 {
-    fn dots<T: Element>(self, weights: &[T], x: &Rows<T, Self>, sums: &mut [f32]) {
-        #[target_feature(enable = "avx2,fma")]
-        fn compiled<T: Element>(cpu: Avx2, weights: &[T], x: &Rows<T, Avx2>, sums: &mut [f32]) {
-            dots(cpu, weights, x, sums);
-        }
-        // SAFETY: The invariant of `Avx2`.
-        unsafe { compiled(self, weights, x, sums) }
-    }
+compiled_for! {
+    Avx512Bf16: "avx512f,avx512bf16";
+    Avx512: "avx512f";
+    Avx2: "avx2,fma";
 }
 
 impl Dots for Plain {

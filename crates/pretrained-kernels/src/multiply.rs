@@ -147,7 +147,6 @@ fn multiply_by<S: Dots, T: Element>(
     check("the output", y.len(), n_rows * n_out)?;
 
     let x: Rows<T, S> = Rows::new(x, n_in);
-    let n_rows = x.n_rows();
     let y = Output::new(y);
     let share = Share::new(n_out, n_in * size_of::<T>(), team.threads());
     let job = || {

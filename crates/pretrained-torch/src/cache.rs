@@ -101,9 +101,7 @@ impl KvCache {
             let rows = indices(rows);
             for buffer in self.layers.iter_mut().flat_map(|(k, v)| [k, v]) {
                 let part = buffer.narrow(2, 0, self.len).index_select(0, &rows);
-                let larger = self::buffer(&part, buffer.size()[2]);
-                larger.narrow(2, 0, self.len).copy_(&part);
-                *buffer = larger;
+                *buffer = with_room(&part, buffer.size()[2]);
             }
         }
     }
@@ -139,12 +137,17 @@ fn append(buffer: &mut Tensor, new: &Tensor, len: i64) -> Tensor {
     let t = new.size()[2];
     let capacity = buffer.size()[2];
     if len + t > capacity {
-        let larger = self::buffer(new, (len + t).max(2 * capacity));
-        larger.narrow(2, 0, len).copy_(&buffer.narrow(2, 0, len));
-        *buffer = larger;
+        *buffer = with_room(&buffer.narrow(2, 0, len), (len + t).max(2 * capacity));
     }
     buffer.narrow(2, len, t).copy_(new);
     buffer.narrow(2, 0, len + t)
+}
+
+/// What is there, (B, K, T, D), with room for so many positions.
+fn with_room(part: &Tensor, capacity: i64) -> Tensor {
+    let larger = buffer(part, capacity);
+    larger.narrow(2, 0, part.size()[2]).copy_(part);
+    larger
 }
 
 /// Room for so many positions of what `like`, (B, K, T, D), is one part of.

@@ -19,50 +19,46 @@ std::vector<at::Tensor> list(at::Tensor *const *tensors, size_t n) {
   return list;
 }
 
+// Writes what went wrong into `error`, of `error_len` bytes, and returns false; or returns true.
+template <typename Run> bool attempt(char *error, size_t error_len, Run run) noexcept {
+  try {
+    run();
+    return true;
+  } catch (const std::exception &e) {
+    std::strncpy(error, e.what(), error_len - 1);
+    return false;
+  }
+}
+
 } // namespace
 
 extern "C" {
 
-// Writes what went wrong into `error`, of `error_len` bytes, and returns false; or returns true.
 bool pretrained_fused_adamw(at::Tensor *const *params, at::Tensor *const *grads,
                             at::Tensor *const *exp_avgs, at::Tensor *const *exp_avg_sqs,
                             at::Tensor *const *steps, size_t n, double learning_rate, double beta1,
                             double beta2, double weight_decay, double eps, char *error,
                             size_t error_len) noexcept {
-  try {
+  return attempt(error, error_len, [&] {
     at::_fused_adamw_(list(params, n), list(grads, n), list(exp_avgs, n), list(exp_avg_sqs, n), {},
                       list(steps, n), learning_rate, beta1, beta2, weight_decay, eps,
                       /*amsgrad=*/false, /*maximize=*/false);
-    return true;
-  } catch (const std::exception &e) {
-    std::strncpy(error, e.what(), error_len - 1);
-    return false;
-  }
+  });
 }
 
-// Makes `tensor` one of `len` bytes on the CPU, pinned or not. Errors as above.
+// Makes `tensor` one of `len` bytes on the CPU, pinned or not.
 bool pretrained_staged(at::Tensor *tensor, size_t len, bool is_pinned, char *error,
                        size_t error_len) noexcept {
-  try {
+  return attempt(error, error_len, [&] {
     *tensor = at::empty({static_cast<int64_t>(len)},
                         at::TensorOptions().dtype(at::kByte).pinned_memory(is_pinned));
-    return true;
-  } catch (const std::exception &e) {
-    std::strncpy(error, e.what(), error_len - 1);
-    return false;
-  }
+  });
 }
 
-// Copies without waiting for the end. Errors as above.
+// Copies without waiting for the end.
 bool pretrained_copy_async(const at::Tensor *to, const at::Tensor *from, char *error,
                            size_t error_len) noexcept {
-  try {
-    to->copy_(*from, /*non_blocking=*/true);
-    return true;
-  } catch (const std::exception &e) {
-    std::strncpy(error, e.what(), error_len - 1);
-    return false;
-  }
+  return attempt(error, error_len, [&] { to->copy_(*from, /*non_blocking=*/true); });
 }
 
 // Computes in bfloat16 from here on, where that is safe, on this thread.

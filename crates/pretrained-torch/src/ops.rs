@@ -38,12 +38,11 @@ pub(crate) fn fused_adamw(c: &FusedAdamW, all: &[Moments]) -> Result<(), Error> 
     let (params, grads) = (pointers(|it| &it.param), pointers(|it| &it.grad));
     let (m, v) = (pointers(|it| &it.exp_avg), pointers(|it| &it.exp_avg_sq));
     let steps: Vec<*const CTensor> = vec![step.as_ptr().cast(); all.len()];
-    let mut error = [0; 512];
 
     let _guard = tch::no_grad_guard();
     // SAFETY: tch's tensors are `at::Tensor`s behind their pointers, and outlive the call; each list
-    // has `all.len()` of them; `error` has its length, and stays terminated.
-    let done = unsafe {
+    // has `all.len()` of them; the error has its length, and stays terminated.
+    attempt(|error, error_len| unsafe {
         pretrained_fused_adamw(
             params.as_ptr(),
             grads.as_ptr(),
@@ -56,16 +55,16 @@ pub(crate) fn fused_adamw(c: &FusedAdamW, all: &[Moments]) -> Result<(), Error> 
             c.beta2,
             c.weight_decay,
             c.eps,
-            error.as_mut_ptr(),
-            error.len(),
+            error,
+            error_len,
         )
-    };
-    result(done, &error)
+    })
 }
 
-/// What `ops.cpp` returned, and wrote.
-fn result(done: bool, error: &[c_char; 512]) -> Result<(), Error> {
-    if done {
+/// Runs a function of `ops.cpp`, which returns whether it is done, and else writes why not.
+fn attempt(run: impl FnOnce(*mut c_char, usize) -> bool) -> Result<(), Error> {
+    let mut error: [c_char; 512] = [0; 512];
+    if run(error.as_mut_ptr(), error.len()) {
         return Ok(());
     }
     // It was zeroes, of which the last is never written.
@@ -85,14 +84,12 @@ impl Staged {
     #[allow(unsafe_code)]
     pub(crate) fn new(len: usize, is_pinned: bool) -> Result<Staged, Error> {
         let tensor = Tensor::f_empty([0], (Kind::Uint8, Device::Cpu))?;
-        let mut error = [0; 512];
         // SAFETY: tch's tensors are `at::Tensor`s behind their pointers; this one is ours alone, and
         // becomes another one.
-        let done = unsafe {
+        attempt(|error, error_len| unsafe {
             let tensor = tensor.as_ptr().cast::<CTensor>();
-            pretrained_staged(tensor.cast_mut(), len, is_pinned, error.as_mut_ptr(), error.len())
-        };
-        result(done, &error)?;
+            pretrained_staged(tensor.cast_mut(), len, is_pinned, error, error_len)
+        })?;
         Ok(Staged { tensor })
     }
 
@@ -110,13 +107,11 @@ impl Staged {
     /// Copies them, which may go on after this returns; libtorch keeps the memory until it has ended.
     #[allow(unsafe_code)]
     pub(crate) fn copy_to(self, to: &mut Tensor) -> Result<(), Error> {
-        let mut error = [0; 512];
         // SAFETY: Both are `at::Tensor`s behind their pointers.
-        let done = unsafe {
+        attempt(|error, error_len| unsafe {
             let (to, from) = (to.as_ptr().cast(), self.tensor.as_ptr().cast());
-            pretrained_copy_async(to, from, error.as_mut_ptr(), error.len())
-        };
-        result(done, &error)
+            pretrained_copy_async(to, from, error, error_len)
+        })
     }
 }
 

@@ -1,3 +1,5 @@
+use std::fmt::Display;
+
 use pretrained_config::{EarlyStopping, GenerationConfig};
 
 use crate::{AutoModelForCausalLM, Error, processors};
@@ -206,52 +208,31 @@ impl GenerationOptions {
 
     /// Refuses stop strings, for this reason.
     pub(crate) fn refuse_stop_strings(&self, expected: &'static str) -> Result<(), Error> {
-        if self.stop_strings.is_empty() {
-            return Ok(());
-        }
-        let (option, value) = ("stop_strings", format!("{:?}", self.stop_strings));
-        Err(Error::Option { option, value, expected })
+        let strings = &self.stop_strings;
+        within("stop_strings", format_args!("{strings:?}"), strings.is_empty(), expected)
     }
 
     /// Refuses all that takes more than one row.
     pub(crate) fn refuse_several(&self) -> Result<(), Error> {
         let (beams, texts) = (self.num_beams, self.num_return_sequences);
-        for (option, value) in [("num_beams", beams), ("num_return_sequences", texts)] {
-            if value > 1 {
-                let (value, expected) = (value.to_string(), "that is what generate_batch is for");
-                return Err(Error::Option { option, value, expected });
-            }
-        }
-        Ok(())
+        let expected = "that is what generate_batch is for";
+        within("num_beams", beams, beams <= 1, expected)?;
+        within("num_return_sequences", texts, texts <= 1, expected)
     }
 
     fn check_counts(&self) -> Result<(), Error> {
         let (beams, texts) = (self.num_beams, self.num_return_sequences);
-        for (option, value) in [("num_beams", beams), ("num_return_sequences", texts)] {
-            if !(1..=MAX_TEXTS).contains(&value) {
-                let (value, expected) = (value.to_string(), "a number from 1 to 4096");
-                return Err(Error::Option { option, value, expected });
-            }
-        }
-        let expected = match (beams, self.do_sample) {
-            (1, false) => "without do_sample and num_beams there is one text",
-            (1, true) => return Ok(()),
-            _ if texts > beams => "no more than num_beams",
-            _ => return Ok(()),
-        };
-        if texts == 1 {
-            return Ok(());
-        }
-        let (option, value) = ("num_return_sequences", texts.to_string());
-        Err(Error::Option { option, value, expected })
+        let (counts, expected) = (1..=MAX_TEXTS, "a number from 1 to 4096");
+        within("num_beams", beams, counts.contains(&beams), expected)?;
+        let within = |fits, expected| within("num_return_sequences", texts, fits, expected);
+        within(counts.contains(&texts), expected)?;
+        let several = beams > 1 || self.do_sample;
+        within(texts == 1 || several, "without do_sample and num_beams there is one text")?;
+        within(beams == 1 || texts <= beams, "no more than num_beams")
     }
 
     pub(crate) fn check(&self) -> Result<(), Error> {
         self.check_counts()?;
-        let within = |option, value: f64, fits: bool, expected| match fits {
-            true => Ok(()),
-            false => Err(Error::Option { option, value: value.to_string(), expected }),
-        };
         let positive = |it: f64| it > 0.0 && it.is_finite();
         let share = |it: f64| it > 0.0 && it <= 1.0;
         let (above, part) = ("a number above 0", "a number above 0, and at most 1");
@@ -325,6 +306,19 @@ impl From<&GenerationConfig> for GenerationOptions {
             eos_token_ids: config.eos_token_id.clone(),
             guidance_scale: config.guidance_scale.unwrap_or(1.0),
         }
+    }
+}
+
+/// Refuses an option's value that does not fit.
+fn within(
+    option: &'static str,
+    value: impl Display,
+    fits: bool,
+    expected: &'static str,
+) -> Result<(), Error> {
+    match fits {
+        true => Ok(()),
+        false => Err(Error::Option { option, value: value.to_string(), expected }),
     }
 }
 

@@ -6,8 +6,6 @@
 
 use std::collections::BTreeSet;
 
-use crate::sample::highest;
-
 /// Makes tokens that have come less likely (above 1) or more likely (below).
 pub fn repetition_penalty(tokens: &[u32], scores: &mut [f32], penalty: f64) {
     let penalty = penalty as f32;
@@ -211,6 +209,24 @@ pub fn likeliest(scores: &[f32]) -> usize {
     scores.iter().position(|it| *it == highest).unwrap_or_default()
 }
 
+/// The indices of the `n` highest scores, the highest first; of equal ones, the first first. What
+/// is minus infinity or no number is not among them.
+pub(crate) fn highest<T: PartialOrd + Into<f64> + Copy>(scores: &[T], n: usize) -> Vec<usize> {
+    let score = |i: &usize| scores[*i].into();
+    let mut best: Vec<usize> = Vec::new();
+    for (i, &it) in scores.iter().enumerate() {
+        let it: f64 = it.into();
+        let is_high = it > f64::NEG_INFINITY
+            && (best.len() < n || best.last().is_some_and(|last| it > score(last)));
+        if is_high {
+            let at = best.partition_point(|other| score(other) >= it);
+            best.insert(at, i);
+            best.truncate(n);
+        }
+    }
+    best
+}
+
 /// What scores say, as numbers that add up to one.
 pub fn probabilities(scores: &[f32]) -> Vec<f64> {
     let max = f64::from(scores.get(likeliest(scores)).copied().unwrap_or_default());
@@ -248,4 +264,15 @@ fn entropy(likely: &[f64]) -> f64 {
 
 fn distinct(tokens: &[u32], vocab_size: usize) -> BTreeSet<usize> {
     tokens.iter().map(|&it| it as usize).filter(|&it| it < vocab_size).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_highest_come_first_and_of_equal_ones_the_first() {
+        assert_eq!(highest(&[1.0_f32, 3.0, 3.0, f32::NEG_INFINITY, 2.0, f32::NAN], 3), [1, 2, 4]);
+        assert_eq!(highest(&[f32::NEG_INFINITY, 1.0], 3), [1]);
+    }
 }

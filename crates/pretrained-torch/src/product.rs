@@ -17,7 +17,7 @@ pub(crate) fn linear(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Tens
     if !are_plain(&all) {
         return x.linear(weight, bias);
     }
-    let n_rows = n_rows(x);
+    let n_rows = x.numel() / x.size().last().map_or(1, |&it| it.max(1) as usize);
     let product = match x.kind() {
         Kind::Float if n_rows <= MAX_ROWS => product::<f32>(x, weight, bias),
         Kind::BFloat16 if n_rows <= MAX_ROWS => product::<bf16>(x, weight, bias),
@@ -39,11 +39,6 @@ pub(crate) fn are_plain(all: &[&Tensor]) -> bool {
     let is_plain = |it: &&Tensor| Some(it.kind()) == kind && it.device() == Device::Cpu;
     let remembers = || ops::grad_is_enabled() && all.iter().any(|it| it.requires_grad());
     all.iter().all(is_plain) && !ops::autocast_is_enabled() && !remembers()
-}
-
-/// How many rows of its last dimension a tensor has.
-pub(crate) fn n_rows(x: &Tensor) -> usize {
-    x.numel() / x.size().last().map_or(1, |&it| it.max(1) as usize)
 }
 
 /// Whether the CPU has instructions for products in bf16.

@@ -1,6 +1,6 @@
 //! Draws the next token, not with libtorch's generator: a seed means the same on every device.
 
-use crate::processors::{likeliest, probabilities};
+use crate::processors::{highest, likeliest, probabilities};
 
 /// A random index, as likely as its score says.
 pub(crate) fn draw(scores: &[f32], rng: &mut Rng) -> usize {
@@ -22,24 +22,6 @@ pub(crate) fn draw_several(scores: &[f32], n: usize, rng: &mut Rng) -> Vec<usize
     let noisy = |&it: &f32| f64::from(it) - (-(1.0 - rng.uniform()).ln()).ln();
     let noisy: Vec<f64> = scores.iter().map(noisy).collect();
     highest(&noisy, n)
-}
-
-/// The indices of the `n` highest scores, the highest first; of equal ones, the first first. What
-/// is minus infinity or no number is not among them.
-pub(crate) fn highest<T: PartialOrd + Into<f64> + Copy>(scores: &[T], n: usize) -> Vec<usize> {
-    let score = |i: &usize| scores[*i].into();
-    let mut best: Vec<usize> = Vec::new();
-    for (i, &it) in scores.iter().enumerate() {
-        let it: f64 = it.into();
-        let is_high = it > f64::NEG_INFINITY
-            && (best.len() < n || best.last().is_some_and(|last| it > score(last)));
-        if is_high {
-            let at = best.partition_point(|other| score(other) >= it);
-            best.insert(at, i);
-            best.truncate(n);
-        }
-    }
-    best
 }
 
 /// SplitMix64.
@@ -94,12 +76,6 @@ mod tests {
             }
         }
         assert_eq!(draw_several(&scores, 9, &mut rng).len(), 3);
-    }
-
-    #[test]
-    fn the_highest_come_first_and_of_equal_ones_the_first() {
-        assert_eq!(highest(&[1.0_f32, 3.0, 3.0, f32::NEG_INFINITY, 2.0, f32::NAN], 3), [1, 2, 4]);
-        assert_eq!(highest(&[f32::NEG_INFINITY, 1.0], 3), [1]);
     }
 
     #[test]

@@ -8,11 +8,7 @@ use super::{
     limits::{Limits, StopStrings},
     rows::Rows,
 };
-use crate::{
-    AutoModelForCausalLM, Error, GenerationOptions,
-    processors::likeliest,
-    sample::{Rng, draw},
-};
+use crate::{AutoModelForCausalLM, Error, GenerationOptions, sample::Rng};
 
 /// What one prompt was continued with.
 #[derive(Debug, Clone, PartialEq)]
@@ -167,11 +163,9 @@ fn search(
         let mut first = 0;
         for search in searches.iter_mut() {
             let n = search.rows().len();
-            if n > 0 {
-                let kept = search.step(&mut scores[first..first + n], shaping, stop_strings)?;
-                sources.extend(kept.into_iter().map(|it| first + it));
-                first += n;
-            }
+            let kept = search.step(&mut scores[first..first + n], shaping, stop_strings)?;
+            sources.extend(kept.into_iter().map(|it| first + it));
+            first += n;
         }
         rows.select(&sources)?;
     }
@@ -217,12 +211,9 @@ impl Search for Samples {
             let source = if self.is_new { 0 } else { i };
             let mut copy = if is_shared { scores[source].to_vec() } else { Vec::new() };
             let scores = if is_shared { &mut copy } else { &mut *scores[source] };
-            shaping.apply(self.limits.place(&text.tokens), scores);
-            let token = match shaping.options.do_sample {
-                true => draw(scores, &mut text.rng),
-                false => likeliest(scores),
-            };
-            text.tokens.push(token as u32);
+            let place = self.limits.place(&text.tokens);
+            let token = shaping.choose(place, scores, &mut text.rng);
+            text.tokens.push(token);
             text.stop = self.limits.stop_of_text(&text.tokens, stop_strings)?;
             if text.stop.is_none() {
                 sources.push(source);

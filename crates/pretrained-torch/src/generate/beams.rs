@@ -9,7 +9,8 @@ use super::{
 };
 use crate::{
     Error, GenerationOptions,
-    sample::{Rng, draw_several, highest},
+    processors::highest,
+    sample::{Rng, draw_several},
 };
 
 /// The beams of one prompt.

@@ -113,13 +113,21 @@ impl Limits {
 impl StopStrings<'_> {
     /// Whether one is in a text that ends with these new tokens, and not in the prompt alone.
     fn are_in(&self, prompt: &[u32], tokens: &[u32]) -> Result<bool, Error> {
-        let Some(longest) = self.strings.iter().map(String::len).max() else { return Ok(false) };
-        // One may begin in the prompt. Tokens without text, which are few, are not counted.
-        let start = prompt.len().saturating_sub(longest);
-        let before = self.tokenizer.decode(&prompt[start..], true)?;
-        let text = self.tokenizer.decode(&tokens[start..], true)?;
+        if self.strings.is_empty() {
+            return Ok(false);
+        }
+        let reach = within_reach(self.strings, prompt);
+        let before = self.tokenizer.decode(reach, true)?;
+        let text = self.tokenizer.decode(&tokens[prompt.len() - reach.len()..], true)?;
         Ok(any_ends_after(self.strings, &text, before.len()))
     }
+}
+
+/// The end of a prompt, in which one of the strings may begin. Tokens without text, which are few, are
+/// not counted.
+pub(crate) fn within_reach<'p>(strings: &[String], prompt: &'p [u32]) -> &'p [u32] {
+    let longest = strings.iter().map(String::len).max().unwrap_or(0);
+    &prompt[prompt.len().saturating_sub(longest)..]
 }
 
 /// Whether a text has one of the strings, with its end after the first `start` bytes.

@@ -16,7 +16,12 @@ pub use self::{
     single::{Generation, generate, generate_with},
     text::{TextGeneration, generate_text},
 };
-use crate::{GenerationOptions, options::Place, processors::renormalize};
+use crate::{
+    GenerationOptions,
+    options::Place,
+    processors::{likeliest, renormalize},
+    sample::{Rng, draw},
+};
 
 /// Changes the scores of the next token, given the tokens so far.
 pub type Processor<'p> = dyn FnMut(&[u32], &mut [f32]) + 'p;
@@ -29,6 +34,16 @@ pub(crate) struct Shaping<'p> {
 }
 
 impl Shaping<'_> {
+    /// The next token: drawn, or the likeliest.
+    fn choose(&mut self, place: Place<'_>, scores: &mut [f32], rng: &mut Rng) -> u32 {
+        self.apply(place, scores);
+        let token = match self.options.do_sample {
+            true => draw(scores, rng),
+            false => likeliest(scores),
+        };
+        token as u32
+    }
+
     fn apply(&mut self, place: Place<'_>, scores: &mut [f32]) {
         self.options.process(place, scores);
         (self.processor)(place.tokens, scores);

@@ -1,11 +1,7 @@
 use std::fmt;
 
 use super::{Processor, Shaping, Stop, limits::Limits, rows::Rows};
-use crate::{
-    AutoModelForCausalLM, Error, GenerationOptions,
-    processors::likeliest,
-    sample::{Rng, draw},
-};
+use crate::{AutoModelForCausalLM, Error, GenerationOptions, sample::Rng};
 
 /// A text that is being continued: an iterator of new tokens.
 pub struct Generation<'m> {
@@ -108,12 +104,8 @@ impl<'m> Generation<'m> {
     fn step(&mut self) -> Result<u32, Error> {
         let scores = self.rows.scores(&[&self.tokens])?;
         let mut scores = Vec::<f32>::try_from(scores.squeeze_dim(0))?;
-        self.shaping.apply(self.limits.place(&self.tokens), &mut scores);
-        let token = match self.shaping.options.do_sample {
-            true => draw(&scores, &mut self.rng),
-            false => likeliest(&scores),
-        };
-        let token = token as u32;
+        let place = self.limits.place(&self.tokens);
+        let token = self.shaping.choose(place, &mut scores, &mut self.rng);
         self.tokens.push(token);
         Ok(token)
     }

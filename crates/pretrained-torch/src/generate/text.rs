@@ -1,6 +1,9 @@
 use pretrained_tokenizer::{AutoTokenizer, DecodeStream};
 
-use super::{Generation, Stop, limits::any_ends_after};
+use super::{
+    Generation, Stop,
+    limits::{any_ends_after, within_reach},
+};
 use crate::{AutoModelForCausalLM, Error, GenerationOptions};
 
 /// A text that is being continued: an iterator of pieces of new text.
@@ -44,10 +47,8 @@ impl<'m> TextGeneration<'m> {
         skip_special_tokens: bool,
     ) -> Result<TextGeneration<'m>, Error> {
         let stream = Some(tokenizer.decode_stream(skip_special_tokens));
-        // A stop string may begin in the prompt.
-        let longest = tokens.options().stop_strings.iter().map(String::len).max().unwrap_or(0);
-        let prompt = tokens.prompt();
-        let text = tokenizer.decode(&prompt[prompt.len().saturating_sub(longest)..], true)?;
+        let reach = within_reach(&tokens.options().stop_strings, tokens.prompt());
+        let text = tokenizer.decode(reach, true)?;
         Ok(TextGeneration { tokens, stream, n_before: text.len(), text })
     }
 

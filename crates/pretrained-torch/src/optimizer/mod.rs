@@ -12,7 +12,7 @@ mod torch_files;
 use std::path::Path;
 
 use pretrained_fs::NewFile;
-use pretrained_safetensors::{Layout, Metadata, TensorFile};
+use pretrained_safetensors::{Dtype, Layout, Metadata, TensorFile};
 use pretrained_train::{Progress, TrainingArguments};
 use tch::Tensor;
 
@@ -170,19 +170,11 @@ impl Optimizer {
         for (name, tensor) in &self.state {
             let info = file.header().tensors().get(name);
             let info = info.ok_or_else(|| wrong(name, "is not there"))?;
-            let shape: Vec<i64> = info.shape.iter().map(|&it| it as i64).collect();
-            // Checked here because libtorch would broadcast a wrong shape rather than reject it.
-            if shape != tensor.size() {
-                return Err(wrong(name, "has another shape than here"));
-            }
-            let kind = kinds::kind(info.dtype)?;
-            if kind != tensor.kind() {
-                return Err(wrong(name, "has another dtype than here"));
-            }
-            let bytes = file.read_tensor(name).map_err(|e| file_error(path, e))?;
-            let bytes = bytes.ok_or_else(|| wrong(name, "is not there"))?;
-            let stored = Tensor::f_from_data_size(&bytes, &shape, kind)?;
-            tensor.shallow_clone().f_copy_(&stored)?;
+            let bytes = || {
+                let bytes = file.read_tensor(name).map_err(|e| file_error(path, e))?;
+                bytes.ok_or_else(|| wrong(name, "is not there"))
+            };
+            put(tensor, (info.dtype, &info.shape), bytes, |reason| wrong(name, reason))?;
         }
         Ok(())
     }
@@ -209,6 +201,26 @@ impl Rule {
             Rule::Lion(_) => vec![("exp_avg", zeros())],
         }
     }
+}
+
+/// Copies what a file has into a tensor of the state.
+fn put(
+    tensor: &Tensor,
+    (dtype, shape): (Dtype, &[usize]),
+    bytes: impl FnOnce() -> Result<Vec<u8>, Error>,
+    wrong: impl FnOnce(&'static str) -> Error,
+) -> Result<(), Error> {
+    let shape: Vec<i64> = shape.iter().map(|&it| it as i64).collect();
+    // Checked here because libtorch would broadcast a wrong shape rather than reject it.
+    if shape != tensor.size() {
+        return Err(wrong("has another shape than here"));
+    }
+    let kind = kinds::kind(dtype)?;
+    if kind != tensor.kind() {
+        return Err(wrong("has another dtype than here"));
+    }
+    let stored = Tensor::f_from_data_size(&bytes()?, &shape, kind)?;
+    Ok(tensor.shallow_clone().f_copy_(&stored)?)
 }
 
 /// Writes an optimizer's state to a new file.

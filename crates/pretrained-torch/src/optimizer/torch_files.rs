@@ -7,11 +7,10 @@ use pretrained_fs::NewFile;
 use pretrained_pickle::{Key, PickleFile, Tensor as Stored, Value};
 use pretrained_safetensors::{Dtype, TensorSpec};
 use pretrained_train::{Optimizer as Name, Progress, SchedulerType, TrainingArguments};
-use tch::Tensor;
 
-use super::{AdamW, file_error, is_decayed};
+use super::{AdamW, file_error, is_decayed, put};
 use crate::{
-    AutoModelForCausalLM, Error, ParamMap, kinds,
+    AutoModelForCausalLM, Error, ParamMap,
     save::{Bytes, specs},
 };
 
@@ -160,25 +159,16 @@ impl TorchFiles {
             let entry = entries.get(&Key::Int(id));
             for which in ["exp_avg", "exp_avg_sq"] {
                 let at = format!("{which}.{name}");
-                let mut tensor = state[&at].shallow_clone();
+                let tensor = &state[&at];
                 let Some(entry) = entry else {
-                    let _ = tensor.zero_();
+                    let _ = tensor.shallow_clone().zero_();
                     continue;
                 };
                 let stored = entry.get(which).and_then(Value::as_tensor);
                 let stored = stored.ok_or_else(|| wrong(&at, "is not there".to_owned()))?;
-                let shape: Vec<i64> = stored.shape.iter().map(|&it| it as i64).collect();
-                if shape != tensor.size() || kinds::kind(stored.dtype)? != tensor.kind() {
-                    let reason = format!(
-                        "is {} of shape {shape:?}, and {:?} of shape {:?} is trained",
-                        stored.dtype,
-                        tensor.kind(),
-                        tensor.size()
-                    );
-                    return Err(wrong(&at, reason));
-                }
-                let bytes = file.read(stored).map_err(|e| file_error(path, e))?;
-                tensor.f_copy_(&Tensor::f_from_data_size(&bytes, &shape, tensor.kind())?)?;
+                let bytes = || file.read(stored).map_err(|e| file_error(path, e));
+                let wrong = |reason: &'static str| wrong(&at, reason.to_owned());
+                put(tensor, (stored.dtype, &stored.shape), bytes, wrong)?;
             }
         }
         Ok(())
