@@ -19,6 +19,15 @@ pub struct Place {
 impl Place {
     /// Lets competitors take turns. Each is its name, `ours` or `python`, and the arguments of its worker.
     pub fn race(&self, competitors: &[(&str, &str, &[&str])]) -> Result<Vec<Measured>> {
+        self.race_for(ROUNDS, competitors)
+    }
+
+    /// The same for so many rounds, where they are long.
+    pub fn race_for(
+        &self,
+        rounds: usize,
+        competitors: &[(&str, &str, &[&str])],
+    ) -> Result<Vec<Measured>> {
         let mut workers = Vec::new();
         for (name, who, arguments) in competitors {
             let mut command = match *who {
@@ -33,7 +42,7 @@ impl Place {
             workers.push((Worker::start(name, command)?, Vec::new()));
         }
         // The first round fills caches, and does not count.
-        for round in 0..=ROUNDS {
+        for round in 0..=rounds {
             for (worker, rounds) in &mut workers {
                 let seconds = worker.round()?;
                 if round > 0 {
