@@ -1,9 +1,9 @@
 //! Examples become tensors.
 
 use pretrained_data::{Dataset, IGNORED};
-use tch::{Device, Kind, Tensor};
+use tch::{Device, Tensor};
 
-use crate::{AutoModelForCausalLM, Error};
+use crate::{AutoModelForCausalLM, Error, loss::Targets};
 
 /// Examples side by side, padded at the end to the length of the longest.
 #[derive(Debug)]
@@ -77,13 +77,9 @@ impl Batch {
         Tensor::from_slice(&self.input_ids).view([self.rows, -1]).to_device(device)
     }
 
-    /// The sum over all predictions of the negative logarithm of their likelihood, given the
-    /// logits, (B, T, V).
-    pub(crate) fn loss(&self, logits: &Tensor, label_smoothing: f64) -> Tensor {
-        let logits = logits.flatten(0, 1).to_kind(Kind::Float); // (B T, V)
-        let targets = Tensor::from_slice(&self.targets).to_device(logits.device()); // (B T)
-        let (weight, sum) = (None::<&Tensor>, tch::Reduction::Sum);
-        logits.cross_entropy_loss(&targets, weight, sum, IGNORED.into(), label_smoothing)
+    /// What all positions should predict.
+    pub(crate) fn targets(&self, device: Device, label_smoothing: f64) -> Targets {
+        Targets { ids: Tensor::from_slice(&self.targets).to_device(device), label_smoothing }
     }
 }
 

@@ -61,6 +61,12 @@ bool pretrained_copy_async(const at::Tensor *to, const at::Tensor *from, char *e
   return attempt(error, error_len, [&] { to->copy_(*from, /*non_blocking=*/true); });
 }
 
+// Adds to the gradients of all that `tensor` was made of, given its own.
+bool pretrained_backward(const at::Tensor *tensor, const at::Tensor *gradient, char *error,
+                         size_t error_len) noexcept {
+  return attempt(error, error_len, [&] { tensor->backward(*gradient); });
+}
+
 // Computes in bfloat16 from here on, where that is safe, on this thread.
 void pretrained_autocast_begin(bool cuda) noexcept {
   const auto device = cuda ? at::kCUDA : at::kCPU;

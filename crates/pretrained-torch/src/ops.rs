@@ -115,6 +115,16 @@ impl Staged {
     }
 }
 
+/// Adds to the gradients of all that a tensor was made of, given its own.
+#[allow(unsafe_code)]
+pub(crate) fn backward(tensor: &Tensor, gradient: &Tensor) -> Result<(), Error> {
+    // SAFETY: Both are `at::Tensor`s behind their pointers.
+    attempt(|error, error_len| unsafe {
+        let (tensor, gradient) = (tensor.as_ptr().cast(), gradient.as_ptr().cast());
+        pretrained_backward(tensor, gradient, error, error_len)
+    })
+}
+
 /// Runs a closure in which matrices are multiplied in bfloat16; the rest, and what is remembered
 /// for the gradient of the parameters, stays as it is.
 pub(crate) fn autocast<T>(enabled: bool, device: Device, run: impl FnOnce() -> T) -> T {
@@ -188,6 +198,12 @@ unsafe extern "C" {
     fn pretrained_copy_async(
         to: *const CTensor,
         from: *const CTensor,
+        error: *mut c_char,
+        error_len: usize,
+    ) -> bool;
+    fn pretrained_backward(
+        tensor: *const CTensor,
+        gradient: *const CTensor,
         error: *mut c_char,
         error_len: usize,
     ) -> bool;
