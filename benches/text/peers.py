@@ -16,7 +16,7 @@ os.environ.setdefault("RAYON_NUM_THREADS", "2")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
 sys.path[:0] = [os.path.join(ROOT, "tests", "python"), os.path.join(ROOT, "benches", "harness")]
 
-from competitor import serve, timed  # noqa: E402
+from competitor import save_byte_level_bpe, serve, timed  # noqa: E402
 
 
 def make_render(file):
@@ -130,17 +130,8 @@ def make_load(directory):
 
 def make_encode(directory):
     """A byte-level BPE trained on the texts, and the texts."""
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
-    from transformers import PreTrainedTokenizerFast
-
     texts = corpus()
-    inner = Tokenizer(models.BPE())
-    inner.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    inner.decoder = decoders.ByteLevel()
-    inner.train_from_iterator(texts, trainers.BpeTrainer(
-        vocab_size=16000, show_progress=False, special_tokens=["<|end|>"],
-        initial_alphabet=pre_tokenizers.ByteLevel.alphabet()))
-    PreTrainedTokenizerFast(tokenizer_object=inner, bos_token="<|end|>", eos_token="<|end|>").save_pretrained(directory)
+    save_byte_level_bpe(texts, 16000, directory)
     with open(os.path.join(directory, "texts.json"), "w") as out:
         json.dump(texts, out)
 

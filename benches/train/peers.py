@@ -14,7 +14,7 @@ from queue import Queue
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 sys.path.insert(0, os.path.join(ROOT, "benches", "harness"))
 
-from competitor import serve  # noqa: E402
+from competitor import save_byte_level_bpe, serve  # noqa: E402
 
 
 def make_model(directory):
@@ -28,9 +28,6 @@ def make_model(directory):
 
 def make_text(directory):
     """100 MB of this repository's sources and documents, and a byte-level BPE trained on them."""
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
-    from transformers import PreTrainedTokenizerFast
-
     texts = []
     for folder, _, names in os.walk(ROOT):
         if any(part in folder for part in ("/target", "/.git", "/.torch")):
@@ -38,13 +35,7 @@ def make_text(directory):
         for name in sorted(names):
             if name.endswith((".rs", ".md", ".py")):
                 texts.append(open(os.path.join(folder, name), encoding="utf-8", errors="ignore").read())
-    inner = Tokenizer(models.BPE())
-    inner.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    inner.decoder = decoders.ByteLevel()
-    inner.train_from_iterator(texts, trainers.BpeTrainer(
-        vocab_size=32000, show_progress=False, special_tokens=["<|end|>"],
-        initial_alphabet=pre_tokenizers.ByteLevel.alphabet()))
-    PreTrainedTokenizerFast(tokenizer_object=inner, bos_token="<|end|>", eos_token="<|end|>").save_pretrained(directory)
+    save_byte_level_bpe(texts, 32000, directory)
     rng, written = random.Random(0), 0
     lines = [line for text in texts for line in text.splitlines(keepends=True) if line.strip()]
     with open(os.path.join(directory, "text.txt"), "w") as out:
