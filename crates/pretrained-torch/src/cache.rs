@@ -1,5 +1,7 @@
 use tch::{Device, Kind, Tensor};
 
+use crate::dropout;
+
 /// Keys and values of the tokens that a network has already seen, per layer.
 ///
 /// Its buffers are larger than what is in them and grow by doubling, so that a step writes only
@@ -25,7 +27,15 @@ pub(crate) struct Pass<'a> {
 impl Pass<'_> {
     /// Zeroes this part of the elements in training.
     pub(crate) fn dropout(&self, x: Tensor, p: f64) -> Tensor {
-        if self.train && p > 0.0 { x.dropout(p, true) } else { x }
+        if self.train && p > 0.0 { dropout::dropout(&x, p) } else { x }
+    }
+
+    /// `residual` plus `x`, of which this part of the elements is zeroed in training.
+    pub(crate) fn dropout_add(&self, x: &Tensor, residual: &Tensor, p: f64) -> Tensor {
+        match self.train && p > 0.0 {
+            true => dropout::dropout_add(x, residual, p),
+            false => residual + x,
+        }
     }
 
     /// Positions of the next `t` tokens: (T), or (B, T) where rows are padded.

@@ -80,9 +80,9 @@ impl Layer {
 
     fn forward(&self, x: &Tensor, rope: &Rotation, i: usize, pass: &mut Pass<'_>) -> Tensor {
         let y = self.self_attn.forward(&self.input_layernorm.forward(x), rope, i, pass);
-        let x = x + pass.dropout(y, self.resid_pdrop);
+        let x = pass.dropout_add(&y, x, self.resid_pdrop);
         let y = self.mlp.forward(&self.post_attention_layernorm.forward(&x));
-        &x + pass.dropout(y, self.resid_pdrop)
+        pass.dropout_add(&y, &x, self.resid_pdrop)
     }
 }
 
