@@ -1,6 +1,6 @@
 use tch::{Device, Kind, Tensor};
 
-use crate::dropout;
+use crate::{dropout, recompute::Recompute};
 
 /// Keys and values of the tokens that a network has already seen, per layer.
 ///
@@ -22,6 +22,8 @@ pub(crate) struct Pass<'a> {
     /// Whether dropout drops.
     pub(crate) train: bool,
     pub(crate) device: Device,
+    /// What is kept of the pass, where its layers are run again for their gradients.
+    pub(crate) recompute: Option<&'a mut Recompute>,
 }
 
 impl Pass<'_> {

@@ -52,7 +52,7 @@ impl CausalLm for GptNeoX {
         let rope = self.rope.forward(&pass.positions(t), pass.len_with(t), x.kind());
         let mut x = pass.dropout(x, self.hidden_dropout);
         for (i, layer) in self.layers.iter().enumerate() {
-            x = layer.forward(&x, &rope, i, pass);
+            x = pass.layer(&x, |x, pass| layer.forward(x, &rope, i, pass));
         }
         self.final_layer_norm.forward(&x)
     }
