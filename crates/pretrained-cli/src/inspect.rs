@@ -8,8 +8,9 @@ use pretrained::artifact::{CONFIG, Format, Inspection, OpenOptions, Strictness, 
 use serde_json::{Value, json};
 
 use crate::{
-    output::{self, Align, Table, bytes, count, one_line},
+    output::{self, bytes, count, one_line},
     runs::{self, Entry},
+    table::{Align, Table},
 };
 
 /// Show what is in a file of weights, a model directory or the directory of a run, without reading

@@ -9,7 +9,10 @@ use pretrained::{
 };
 use serde_json::{Value, json};
 
-use crate::output::{Align, Table, bytes};
+use crate::{
+    output::bytes,
+    table::{Align, Table},
+};
 
 /// One checkpoint of a run, and what its trainer state says of it.
 #[derive(Debug)]
