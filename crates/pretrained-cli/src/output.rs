@@ -1,7 +1,8 @@
 //! What every subcommand prints the same way.
 //!
 //! Results go to standard output, as text for people or as JSON for scripts. Everything else goes
-//! to standard error: progress, notes, and the one line that says why a command ended.
+//! to standard error: progress, notes, and the one line that says why a command ended. How much of
+//! it there is, is said once, by [`set_verbosity`].
 
 use std::{
     borrow::Cow,
@@ -12,6 +13,42 @@ use std::{
 };
 
 use serde_json::Value;
+
+use crate::terminal::{Stream, toned_line};
+
+/// How much goes to standard error.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Verbosity {
+    /// Errors alone.
+    Quiet,
+    /// Progress, notes and warnings as well.
+    #[default]
+    Usual,
+    /// Also what is read, where a model runs, and causes line by line.
+    Verbose,
+}
+
+/// Says how much there is to be on standard error, before anything is written there.
+pub(crate) fn set_verbosity(verbosity: Verbosity) {
+    // The first word counts; there is no second one.
+    let _ = VERBOSITY.set(verbosity);
+}
+
+/// Whether errors are all that is wanted.
+pub(crate) fn is_quiet() -> bool {
+    verbosity() == Verbosity::Quiet
+}
+
+/// Whether more is wanted than is needed.
+pub(crate) fn is_verbose() -> bool {
+    verbosity() == Verbosity::Verbose
+}
+
+fn verbosity() -> Verbosity {
+    VERBOSITY.get().copied().unwrap_or_default()
+}
+
+static VERBOSITY: OnceLock<Verbosity> = OnceLock::new();
 
 /// Prints a result for people.
 pub(crate) fn print(text: impl Display) -> anyhow::Result<()> {
@@ -25,21 +62,49 @@ pub(crate) fn print_json(value: &Value) -> anyhow::Result<()> {
     print(format_args!("{value:#}\n"))
 }
 
-/// Tells the user something that is not the result.
+/// Tells the user something that is not the result, unless it is to be quiet.
 pub(crate) fn note(text: impl Display) {
-    // Nobody is left to tell when standard error is closed.
-    let _ = writeln!(io::stderr().lock(), "{}", one_line(&text.to_string()));
+    if !is_quiet() {
+        say(text);
+    }
 }
 
-/// Prints an error as one line, `error: a: b: c`, and gives the exit code that goes with it.
+/// As [`note`], only for who wants to know more.
+pub(crate) fn detail(text: impl Display) {
+    if is_verbose() {
+        say(text);
+    }
+}
+
+/// Tells the user what must not be missed, or was asked for.
+pub(crate) fn say(text: impl Display) {
+    let line = toned_line(Stream::Err, &one_line(&text.to_string()));
+    // Nobody is left to tell when standard error is closed.
+    let _ = writeln!(io::stderr().lock(), "{line}");
+}
+
+/// Prints an error as one line, `error: a: b: c`, and gives the exit code that goes with it. With
+/// `--verbose` each cause has its line.
 pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
+    report_as(error, ExitCode::FAILURE)
+}
+
+/// As [`report`], where the exit code of an error is another.
+pub(crate) fn report_as(error: &anyhow::Error, code: ExitCode) -> ExitCode {
     let closed = |it: &OutputError| it.0.kind() == io::ErrorKind::BrokenPipe;
     if error.downcast_ref::<OutputError>().is_some_and(closed) {
         // The reader has seen all it wanted: `pretrained inspect model | head`.
         return ExitCode::SUCCESS;
     }
-    note(format_args!("error: {error:#}"));
-    ExitCode::FAILURE
+    if !is_verbose() {
+        say(format_args!("error: {error:#}"));
+        return code;
+    }
+    say(format_args!("error: {error}"));
+    for cause in error.chain().skip(1) {
+        say(format_args!("  because: {cause}"));
+    }
+    code
 }
 
 /// A number of bytes as people read it, in the decimal units of `--max-shard-size`.
@@ -107,13 +172,6 @@ pub(crate) fn shown(text: &str) -> Cow<'_, str> {
         }
     }
     res.into()
-}
-
-/// Columns of the terminal that results go to; `None` if they go to a file or another program.
-pub(crate) fn width() -> Option<usize> {
-    let terminal = console::Term::stdout();
-    let (_, columns) = terminal.is_term().then(|| terminal.size_checked())??;
-    Some(columns.into())
 }
 
 /// Writing to standard output failed.

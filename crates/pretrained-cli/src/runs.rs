@@ -72,10 +72,11 @@ impl Entry {
     }
 }
 
-/// The checkpoints in aligned columns; the best one is marked.
-pub(crate) fn table(entries: &[Entry], best: Option<u64>) -> Table<6> {
+/// The checkpoints in aligned columns, for lines of `width` characters if there is a limit; the best
+/// one is marked.
+pub(crate) fn table(entries: &[Entry], best: Option<u64>, width: Option<usize>) -> Table<6> {
     use Align::{Left, Right};
-    let mut table = Table::new([Right, Right, Right, Right, Right, Left]);
+    let mut table = Table::new([Right, Right, Right, Right, Right, Left]).names_in(5).fit(width);
     table.row(["step", "epoch", "loss", "eval_loss", "size", "path"].map(str::to_owned));
     for it in entries {
         let number = |value: Option<f64>| value.map_or("-".to_owned(), |it| format!("{it:.4}"));

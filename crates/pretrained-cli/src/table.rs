@@ -11,8 +11,10 @@ use crate::output::one_line;
 #[derive(Debug)]
 pub(crate) struct Table<const N: usize> {
     align: [Align; N],
-    /// What a line has room for. The first column gives way: names are long.
+    /// What a line has room for.
     room: Option<usize>,
+    /// The column that gives way where there is none: names are long.
+    names: usize,
     rows: Vec<[String; N]>,
 }
 
@@ -26,12 +28,18 @@ pub(crate) enum Align {
 impl<const N: usize> Table<N> {
     /// An empty table.
     pub(crate) fn new(align: [Align; N]) -> Table<N> {
-        Table { align, room: None, rows: Vec::new() }
+        Table { align, room: None, names: 0, rows: Vec::new() }
     }
 
-    /// Shortens what is in the first column, so that lines have `width` characters if they can.
+    /// Shortens what is in the column of names, so that lines have `width` characters if they can.
     pub(crate) fn fit(mut self, width: Option<usize>) -> Table<N> {
         self.room = width;
+        self
+    }
+
+    /// Says which column has the names, if not the first.
+    pub(crate) fn names_in(mut self, column: usize) -> Table<N> {
+        self.names = column;
         self
     }
 
@@ -45,9 +53,10 @@ impl<const N: usize> Display for Table<N> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let width = |i: usize| self.rows.iter().map(|it| it[i].chars().count()).max().unwrap_or(0);
         let mut widths: [usize; N] = std::array::from_fn(width);
-        if let (Some(room), [first, others @ ..]) = (self.room, &mut widths[..]) {
-            let others: usize = others.iter().map(|it| GAP + *it).sum();
-            *first = room.saturating_sub(others).max(LEAST_WIDTH).min(*first);
+        let all: usize = widths.iter().map(|it| GAP + *it).sum();
+        if let (Some(room), Some(names)) = (self.room, widths.get_mut(self.names)) {
+            let others = all - GAP - *names;
+            *names = room.saturating_sub(others).max(LEAST_WIDTH).min(*names);
         }
         for row in &self.rows {
             let mut line = String::new();
