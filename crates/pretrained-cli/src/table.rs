@@ -53,10 +53,8 @@ impl<const N: usize> Display for Table<N> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let width = |i: usize| self.rows.iter().map(|it| it[i].chars().count()).max().unwrap_or(0);
         let mut widths: [usize; N] = std::array::from_fn(width);
-        let all: usize = widths.iter().map(|it| GAP + *it).sum();
-        if let (Some(room), Some(names)) = (self.room, widths.get_mut(self.names)) {
-            let others = all - GAP - *names;
-            *names = room.saturating_sub(others).max(LEAST_WIDTH).min(*names);
+        if let Some(room) = self.room {
+            narrow(&mut widths, self.names, room);
         }
         for row in &self.rows {
             let mut line = String::new();
@@ -70,6 +68,20 @@ impl<const N: usize> Display for Table<N> {
             writeln!(f, "{}", line.trim_end())?;
         }
         Ok(())
+    }
+}
+
+/// Makes columns narrower until a line has `room` for them: that of the names as far as it goes, and
+/// then the widest others.
+fn narrow(widths: &mut [usize], names: usize, room: usize) {
+    let mut candidates: Vec<usize> = (0..widths.len()).filter(|it| *it != names).collect();
+    candidates.sort_by_key(|it| std::cmp::Reverse(widths[*it]));
+    candidates.insert(0, names);
+    for column in candidates {
+        let all = widths.iter().map(|it| GAP + *it).sum::<usize>().saturating_sub(GAP);
+        let excess = all.saturating_sub(room);
+        let least = LEAST_WIDTH.min(widths[column]);
+        widths[column] = widths[column].saturating_sub(excess).max(least);
     }
 }
 
@@ -89,7 +101,7 @@ fn shortened(text: &str, width: usize) -> Cow<'_, str> {
 
 /// Between two columns.
 const GAP: usize = 2;
-/// What a column of names has even where there is no room.
+/// What a column has of a longer text even where there is no room.
 const LEAST_WIDTH: usize = 16;
 /// What no cell is longer than, so that one name of a megabyte does not make every line as long.
 const MOST_WIDTH: usize = 512;
@@ -128,5 +140,15 @@ mod tests {
         assert_eq!(table(Some(33)), whole);
         assert_eq!(table(Some(24)), "model.la…p.weight  12345\nlm_head                1\n");
         assert_eq!(table(Some(0)), "model.l…p.weight  12345\nlm_head               1\n");
+    }
+
+    #[test]
+    fn names_give_way_first_and_then_the_widest_column() {
+        let mut table = Table::new([Align::Left; 3]).names_in(2).fit(Some(60));
+        table.row(["1".into(), "v".repeat(40), "n".repeat(40)]);
+        let line = table.to_string();
+        assert_eq!(line.trim_end().chars().count(), 60, "{line}");
+        let cells: Vec<usize> = line.split_whitespace().map(|it| it.chars().count()).collect();
+        assert_eq!(cells, [1, 39, 16], "{line}");
     }
 }
