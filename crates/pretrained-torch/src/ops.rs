@@ -62,7 +62,7 @@ pub(crate) fn fused_adamw(c: &FusedAdamW, all: &[Moments]) -> Result<(), Error> 
 }
 
 /// Runs a function of `ops.cpp`, which returns whether it is done, and else writes why not.
-fn attempt(run: impl FnOnce(*mut c_char, usize) -> bool) -> Result<(), Error> {
+pub(crate) fn attempt(run: impl FnOnce(*mut c_char, usize) -> bool) -> Result<(), Error> {
     let mut error: [c_char; 512] = [0; 512];
     if run(error.as_mut_ptr(), error.len()) {
         return Ok(());
