@@ -11,7 +11,7 @@ use pretrained::{
 use serde_json::{Value, json};
 
 use crate::{
-    output::{self, count, one_line},
+    output::{self, count, one_line, short},
     progress::Bar,
     runs, sources,
     table::{Align, Table},
@@ -145,7 +145,7 @@ fn values(found: &Difference, width: Option<usize>) -> Table<6> {
     let mut table = Table::new([Left, Left, Right, Right, Right, Right]).fit(width);
     table.row(["tensor", "dtype", "differing", "of", "max |A - B|", "mean"].map(str::to_owned));
     for it in &found.values {
-        let number = |it: Option<f64>| it.map_or("-".to_owned(), |it| format!("{it:.3e}"));
+        let number = |it: Option<f64>| it.map_or("-".to_owned(), short);
         let mut differing = count(it.differing);
         if it.not_numbers > 0 {
             differing += &format!(" ({} NaN)", count(it.not_numbers));
@@ -163,23 +163,23 @@ fn values(found: &Difference, width: Option<usize>) -> Table<6> {
 }
 
 fn summary(found: &Difference) -> String {
-    let compared = if found.are_models { ", and configuration and tokenizer" } else { "" };
-    let same = count(found.same as u64);
-    if found.is_none() {
-        return format!("no difference: {same} tensors{compared} are the same\n");
-    }
-    let mut said = vec![format!("{same} tensors are the same")];
+    let mut said = vec![format!("tensors: {} the same", count(found.same as u64))];
     for (n, what) in [
-        (found.values.len(), "have other values"),
-        (found.mismatched.len(), "have another type or shape"),
-        (found.only_a.len(), "are only in A"),
-        (found.only_b.len(), "are only in B"),
+        (found.values.len(), "with other values"),
+        (found.mismatched.len(), "of another type or shape"),
+        (found.only_a.len(), "only in A"),
+        (found.only_b.len(), "only in B"),
     ] {
         if n > 0 {
             said.push(format!("{} {what}", count(n as u64)));
         }
     }
-    format!("{}\n", said.join(", "))
+    let end = match (found.is_none(), found.are_models) {
+        (true, true) => "no difference, configuration and tokenizer included\n",
+        (true, false) => "no difference\n",
+        (false, _) => "",
+    };
+    format!("{}\n{end}", said.join(", "))
 }
 
 fn to_json(found: &Difference) -> Value {

@@ -11,7 +11,7 @@ use crate::{
     machine::{CURRENT, Cpu, Machine, Place},
     output::{self, bytes, one_line},
     table::{Align, Table},
-    terminal::{self, Stream, Tone, toned, toned_line},
+    terminal::{Stream, Tone, toned, toned_line},
 };
 
 /// Say what this command finds on this machine, what is broken, and how it is fixed.
@@ -41,7 +41,7 @@ pub(crate) fn run(args: Args) -> Result<ExitCode> {
     let faults = faults(&machine);
     match args.json {
         true => output::print_json(&to_json(&machine, &faults))?,
-        false => output::print(to_text(&machine, &faults, terminal::width()))?,
+        false => output::print(to_text(&machine, &faults))?,
     }
     let is_well = !faults.iter().any(|it| it.is_broken);
     Ok(if is_well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
@@ -133,9 +133,9 @@ fn place_faults(place: &Place, add: &mut impl FnMut(bool, String, &'static str))
     }
 }
 
-/// For lines of `width` characters, if there is a limit.
-fn to_text(machine: &Machine, faults: &[Fault], width: Option<usize>) -> String {
-    let mut table = Table::new([Align::Left; 2]).names_in(1).fit(width);
+/// Whole, however wide the terminal is: a path that is shortened cannot be looked up.
+fn to_text(machine: &Machine, faults: &[Fault]) -> String {
+    let mut table = Table::new([Align::Left; 2]);
     let mut row = |name: &str, value: String| table.row([name.to_owned(), value]);
     row("pretrained", env!("CARGO_PKG_VERSION").to_owned());
     match &machine.libtorch {

@@ -140,6 +140,18 @@ pub(crate) fn count(n: u64) -> String {
     res
 }
 
+/// Four digits of a number.
+pub(crate) fn short(value: f64) -> String {
+    match value.abs() {
+        0.0 => "0".to_owned(),
+        1e-3..1e5 => {
+            let text = format!("{value:.4}");
+            text.trim_end_matches('0').trim_end_matches('.').to_owned()
+        }
+        _ => format!("{value:.3e}"),
+    }
+}
+
 /// Text from a file, made safe to show: a name must not move the cursor or forge a line.
 pub(crate) fn one_line(text: &str) -> String {
     let mut res = String::with_capacity(text.len());

@@ -44,7 +44,7 @@ fn check(change: impl FnOnce(&mut Machine), is_broken: bool, problem: &str) {
     assert_eq!(found.len(), 1, "{found:?}");
     assert_eq!((&*found[0].problem, found[0].is_broken), (problem, is_broken));
     assert!(!found[0].fix.is_empty());
-    let text = to_text(&machine, &found, None);
+    let text = to_text(&machine, &found);
     assert!(text.contains(&format!("{problem}; fix: {}", found[0].fix)), "{text}");
     assert_eq!(text.contains("all is well"), !is_broken, "{text}");
     assert_eq!(to_json(&machine, &found)["well"], !is_broken);
@@ -54,7 +54,7 @@ fn check(change: impl FnOnce(&mut Machine), is_broken: bool, problem: &str) {
 fn a_sound_machine_has_no_faults() {
     let machine = sound();
     assert_eq!(faults(&machine), []);
-    let text = to_text(&machine, &[], None);
+    let text = to_text(&machine, &[]);
     let expected = format!(
         "\
 pretrained         {}
