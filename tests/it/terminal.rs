@@ -36,6 +36,8 @@ fn quiet_leaves_errors_alone_and_verbose_names_files() {
     for part in ["/config.json, ", "/model.safetensors, ", "/tokenizer.json, ", "runs on the CPU"] {
         assert!(stderr(&verbose).contains(part), "{part}: {}", stderr(&verbose));
     }
+    let listed = stderr(&pretrained(["verify", "-v"]).arg(&model).output().expect("it starts"));
+    assert!(listed.contains("checks "), "{listed}");
     assert_eq!(quiet.stdout, usual.stdout);
     assert_eq!(verbose.stdout, usual.stdout);
 

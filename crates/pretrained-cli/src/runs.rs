@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use crate::{
     output::bytes,
+    sources,
     table::{Align, Table},
 };
 
@@ -33,7 +34,8 @@ pub(crate) fn entries(root: &Path) -> Result<Vec<Entry>> {
         for file in fs::read_dir(&checkpoint.path).with_context(list)? {
             bytes += file.and_then(|it| it.metadata()).with_context(list)?.len();
         }
-        let state = fs::read_to_string(checkpoint.path.join(TrainerState::FILE)).ok();
+        let state = Some(checkpoint.path.join(TrainerState::FILE)).filter(|it| it.exists());
+        let state = state.and_then(|it| fs::read_to_string(sources::file(&it)).ok());
         let state = state.and_then(|it| TrainerState::parse(&it).ok());
         Ok(Entry { checkpoint, bytes, state })
     };

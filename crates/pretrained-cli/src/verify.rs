@@ -99,6 +99,7 @@ pub(crate) fn run(args: Args) -> Result<ExitCode> {
 }
 
 fn verify(path: &Path, options: &VerifyOptions) -> Result<Verified> {
+    output::detail(format_args!("checks {}", path.display()));
     let structure = artifact::verify(path, options)?;
     let is_checkpoint = [MANIFEST, TrainerState::FILE].iter().any(|it| path.join(it).exists());
     let content = is_checkpoint.then(|| checkpoint::verify(path)).transpose()?;
