@@ -3,20 +3,11 @@
 use anyhow::{Context, Result};
 use serde_json::Value;
 
+use crate::libtorch;
 use crate::process::{self, cargo};
-use crate::test::TORCH_PACKAGES;
-
-pub(crate) fn plain() -> Result<()> {
-    check(false)
-}
 
 pub(crate) fn run() -> Result<()> {
-    check(false)?;
-    check(true)
-}
-
-/// Those that need libtorch, or the others.
-fn check(torch: bool) -> Result<()> {
+    libtorch::ensure()?;
     let metadata = process::output(&mut cargo([
         "metadata",
         "--format-version",
@@ -29,10 +20,8 @@ fn check(torch: bool) -> Result<()> {
         let name = package["name"].as_str().context("a package has a name")?;
         let features = package["features"].as_object().context("a package has features")?;
         for set in powerset(features.keys().map(String::as_str)) {
-            let needs_torch = name != "pretrained" && TORCH_PACKAGES.contains(&name)
-                || set.split(',').any(|it| it == "torch");
             // Without features it is what clippy has compiled.
-            if needs_torch != torch || set.is_empty() {
+            if set.is_empty() {
                 continue;
             }
             let mut command = cargo(["check", "--quiet", "--locked", "--no-default-features"]);
