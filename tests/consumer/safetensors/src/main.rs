@@ -10,7 +10,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let layout = Layout::new(vec![spec], &Metadata::default())?;
     layout.write_to(fs::File::create(&path)?, |_| Ok([7u8; 24]))?;
 
-    let file = TensorFile::open(Path::new(&path))?;
+    let file = TensorFile::read(Path::new(&path))?;
     let x = file.tensor("x").ok_or("no x")?;
     println!("{:?} {:?} {:?}", x.dtype(), x.shape(), x.data());
     Ok(())
