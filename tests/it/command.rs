@@ -54,17 +54,30 @@ pub(crate) fn fails(command: &mut Command) -> String {
 pub(crate) fn program() -> &'static Path {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
     PROGRAM.get_or_init(|| {
-        let build = ["build", "--quiet", "-p", "pretrained-cli"];
-        let status = Command::new(env!("CARGO"))
-            .args(build)
-            .current_dir(root())
-            .status()
-            .expect("cargo starts");
-        assert!(status.success(), "the command does not build");
-        // The test binary is in target/debug/deps.
-        let mut dir = std::env::current_exe().expect("a test knows where it is");
-        dir.pop();
-        dir.pop();
-        dir.join("pretrained")
+        build(&["-p", "pretrained-cli"]);
+        build_dir().join("pretrained")
     })
+}
+
+/// Where the facade's examples are, built as the command is.
+pub(crate) fn examples() -> &'static Path {
+    static EXAMPLES: OnceLock<PathBuf> = OnceLock::new();
+    EXAMPLES.get_or_init(|| {
+        build(&["-p", "pretrained", "--features", "torch", "--examples"]);
+        build_dir().join("examples")
+    })
+}
+
+fn build(what: &[&str]) {
+    let mut cargo = Command::new(env!("CARGO"));
+    let status = cargo.args(["build", "--quiet"]).args(what).current_dir(root()).status();
+    assert!(status.expect("cargo starts").success(), "{what:?} does not build");
+}
+
+/// The test binary is in `deps` there.
+fn build_dir() -> PathBuf {
+    let mut dir = std::env::current_exe().expect("a test knows where it is");
+    dir.pop();
+    dir.pop();
+    dir
 }

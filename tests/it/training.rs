@@ -113,6 +113,13 @@ fn every_step_of_llama_is_equal() {
     check("llama", json!({}));
 }
 
+/// Layers that are run a second time for their gradients, here and there.
+#[test]
+fn every_step_is_equal_where_activations_are_not_kept() {
+    check("llama", json!({"gradient_checkpointing": true}));
+    check("gemma2", json!({"gradient_checkpointing": true, "max_steps": 20}));
+}
+
 #[test]
 fn every_step_of_gpt2_is_equal() {
     check("gpt2", json!({}));

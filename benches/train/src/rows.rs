@@ -28,7 +28,7 @@ fn steps(place: &Place, precision: &str) -> Result<()> {
         ("pretrained", "ours", &["steps", &dir, &ours, precision]),
         ("Hugging Face's Trainer", "python", &["steps", &dir, &theirs, precision]),
     ])?;
-    print(&format!("an optimizer step, 4 x 256 tokens, {precision}"), None, &results);
+    print(&format!("two optimizer steps of 4 x 256 tokens, {precision}"), None, &results);
     Ok(())
 }
 

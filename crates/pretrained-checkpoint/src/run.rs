@@ -122,6 +122,9 @@ impl Checkpoints {
     /// `write` gets an empty directory. If it fails, or the process dies, the run is as before.
     /// When this returns, the checkpoint survives a power loss.
     ///
+    /// Files that are as they were in the checkpoint before, such as a tokenizer's, become second names of
+    /// the same files where the file system allows it.
+    ///
     /// A whole checkpoint of the same step is not overwritten. A damaged one, which a resumed run
     /// had to pass over, is renamed to `set-aside-checkpoint-N`.
     pub fn save<E>(
@@ -143,12 +146,27 @@ impl Checkpoints {
         let staged = StagedDir::create(&path).map_err(|e| store(e.into()))?;
         write(staged.path()).map_err(|source| SaveError::Write { step, source })?;
         let manifest = Manifest::of(staged.path(), step).map_err(store)?;
+        self.share_unchanged(&staged, &manifest).map_err(store)?;
         let json = manifest.to_json();
         pretrained_fs::write_new(&staged.path().join(MANIFEST), json.as_bytes())
             .map_err(|e| store(e.into()))?;
         staged.publish_with_last(MANIFEST).map_err(|e| store(e.into()))?;
         self.remember(&checkpoint);
         Ok(Saved { checkpoint, set_aside })
+    }
+
+    /// Lets the files that are as they were in the checkpoint before be the same files.
+    fn share_unchanged(&self, staged: &StagedDir, manifest: &Manifest) -> Result<(), Error> {
+        let before = self.list()?.into_iter().rfind(|it| it.step < manifest.step);
+        let Some(before) = before.filter(|it| !it.path.is_symlink()) else { return Ok(()) };
+        // A damaged one has nothing to share.
+        let Ok(Some(theirs)) = Manifest::read(&before.path) else { return Ok(()) };
+        for (name, record) in &manifest.files {
+            if theirs.files.get(name) == Some(record) {
+                staged.share(name, &before.path.join(name))?;
+            }
+        }
+        Ok(())
     }
 
     /// All directories named as checkpoints, oldest step first, whether whole or not.

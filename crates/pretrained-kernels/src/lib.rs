@@ -1,5 +1,5 @@
-//! Matrix-vector products of weights kept in bf16 or f32, which all cores read once, and the small steps
-//! between them.
+//! Matrix-vector products of weights kept in bf16 or f32, which all cores read once, the small steps
+//! between them, and the steps of training that go through memory more often in operators than they need.
 //!
 //! A language model that writes one token reads every weight once and computes little with it, so
 //! what counts is that all cores read all the time. This crate knows slices of numbers and a
@@ -9,13 +9,17 @@
 //! result is the same for every number of threads and of rows; it is the same on every CPU with
 //! fused multiply-add, whose vectors may have any length.
 
+mod attend;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
 mod cpu;
 mod dot;
+mod dropout;
 mod element;
+mod entropy;
 mod multiply;
 mod output;
+mod parts;
 mod rows;
 mod share;
 
@@ -23,7 +27,10 @@ mod share;
 mod tests;
 
 pub use crate::{
+    attend::Causal,
+    dropout::Dropout,
     element::Element,
+    entropy::CrossEntropy,
     multiply::{Alone, Error, MAX_ROWS, Matrix, Team, multiply},
     rows::{Gain, rms_norm, rotate},
 };

@@ -6,7 +6,7 @@
 
 use tch::{Kind, Tensor};
 
-use crate::cache::Pass;
+use crate::{cache::Pass, dropout};
 
 /// Which keys a query sees, and how scores become weights.
 #[derive(Debug, Clone, Copy)]
@@ -56,6 +56,11 @@ impl DotProduct {
         } else {
             let (k, v) = (repeat(k, h / n_kv), repeat(v, h / n_kv));
             let is_causal = mask.is_none() && t > 1;
+            let ours = (dropout > 0.0 && is_causal)
+                .then(|| dropout::attention([q, &k, &v], self.scale, dropout));
+            if let Some(y) = ours.flatten() {
+                return y.transpose(1, 2).reshape([b, t, -1]);
+            }
             self.fused(q, &k, &v, mask.as_ref(), dropout, is_causal)
         };
         y.transpose(1, 2).reshape([b, t, -1])

@@ -1,5 +1,7 @@
 use tch::{Device, Kind, Tensor};
 
+use crate::{dropout, recompute::Recompute};
+
 /// Keys and values of the tokens that a network has already seen, per layer.
 ///
 /// Its buffers are larger than what is in them and grow by doubling, so that a step writes only
@@ -20,12 +22,22 @@ pub(crate) struct Pass<'a> {
     /// Whether dropout drops.
     pub(crate) train: bool,
     pub(crate) device: Device,
+    /// What is kept of the pass, where its layers are run again for their gradients.
+    pub(crate) recompute: Option<&'a mut Recompute>,
 }
 
 impl Pass<'_> {
     /// Zeroes this part of the elements in training.
     pub(crate) fn dropout(&self, x: Tensor, p: f64) -> Tensor {
-        if self.train && p > 0.0 { x.dropout(p, true) } else { x }
+        if self.train && p > 0.0 { dropout::dropout(&x, p) } else { x }
+    }
+
+    /// `residual` plus `x`, of which this part of the elements is zeroed in training.
+    pub(crate) fn dropout_add(&self, x: &Tensor, residual: &Tensor, p: f64) -> Tensor {
+        match self.train && p > 0.0 {
+            true => dropout::dropout_add(x, residual, p),
+            false => residual + x,
+        }
     }
 
     /// Positions of the next `t` tokens: (T), or (B, T) where rows are padded.

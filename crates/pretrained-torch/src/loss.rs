@@ -5,9 +5,10 @@
 //! gradient where they lie, and are gone before the next are made.
 
 use pretrained_data::IGNORED;
-use tch::{Kind, Tensor};
+use pretrained_kernels::{CrossEntropy, Element, bf16};
+use tch::{Device, Kind, Tensor};
 
-use crate::{Error, ops};
+use crate::{Error, openmp::OpenMp, ops, product::numbers_mut};
 
 /// What a position should predict, and how its loss is counted.
 #[derive(Debug)]
@@ -32,9 +33,11 @@ impl Targets {
         let hidden = hidden.detach();
         let rows = hidden.flatten(0, 1); // (N, C)
         let (mut loss, mut grads) = (0.0, Vec::new());
-        let most = (MOST_SCORES / vocab_size.max(1)).max(1) as i64;
-        for from in (0..rows.size()[0]).step_by(most as usize) {
-            let len = most.min(rows.size()[0] - from);
+        let (n, most) = (rows.size()[0] as usize, (MOST_SCORES / vocab_size.max(1)).max(1));
+        // Of about the same size.
+        let most = n.div_ceil(n.div_ceil(most).max(1)).max(1);
+        for from in (0..n).step_by(most) {
+            let (from, len) = (from as i64, most.min(n - from) as i64);
             let part = rows.narrow(0, from, len).copy().set_requires_grad(true);
             let scores = logits(&part.unsqueeze(0)).squeeze_dim(0); // (n, V)
             let (sum, grad) = self.narrow(from, len).sum_and_gradient(&scores.detach(), scale)?;
@@ -57,9 +60,24 @@ impl Targets {
     }
 
     /// The summed loss of scores, (n, V), and its gradient times `scale`: probabilities, less one at the
-    /// target. Scores in f32 are written over.
+    /// target. Scores are written over.
     fn sum_and_gradient(&self, scores: &Tensor, scale: f64) -> Result<(f64, Tensor), Error> {
         let _guard = tch::no_grad_guard();
+        let label_smoothing = self.label_smoothing as f32;
+        let how = CrossEntropy { label_smoothing, scale: scale as f32 };
+        let ours = match (scores.kind(), scores.device()) {
+            (Kind::Float, Device::Cpu) => in_place::<f32>(how, &scores.contiguous(), &self.ids),
+            (Kind::BFloat16, Device::Cpu) => in_place::<bf16>(how, &scores.contiguous(), &self.ids),
+            _ => None,
+        };
+        ours.map_or_else(|| self.sum_and_gradient_of_libtorch(scores, scale), Ok)
+    }
+
+    fn sum_and_gradient_of_libtorch(
+        &self,
+        scores: &Tensor,
+        scale: f64,
+    ) -> Result<(f64, Tensor), Error> {
         let n_classes = scores.size()[1] as f64;
         let smoothing = self.label_smoothing;
         let ignored = self.ids.eq(i64::from(IGNORED)); // (n)
@@ -78,24 +96,27 @@ impl Targets {
         if smoothing > 0.0 {
             it -= smoothing / n_classes;
         }
-        it = it.scatter_add_(
-            1,
-            &at,
-            &at.ones_like().to_kind(Kind::Float).g_mul_scalar_(smoothing - 1.0),
-        );
+        let less = at.ones_like().to_kind(Kind::Float).g_mul_scalar_(smoothing - 1.0);
+        it = it.scatter_add_(1, &at, &less);
         it = it.masked_fill_(&ignored.unsqueeze(1), 0.0);
         Ok((sum, it.g_mul_scalar_(scale)))
     }
 }
 
+/// The summed loss of scores on the CPU, which become their gradient; none where libtorch is to do it.
+fn in_place<T: Element>(how: CrossEntropy, scores: &Tensor, ids: &Tensor) -> Option<(f64, Tensor)> {
+    let ids: Vec<i64> = ids.try_into().ok()?;
+    let mut losses = vec![0.0; ids.len()];
+    how.gradients(numbers_mut::<T>(scores)?, &ids, &mut losses, &OpenMp::of_libtorch()?).ok()?;
+    Some((losses.into_iter().map(f64::from).sum(), scores.shallow_clone()))
+}
+
 /// So many are made at once: enough that reading the weights again for each part is little beside
 /// multiplying with them.
-const MOST_SCORES: usize = 1 << 24;
+const MOST_SCORES: usize = 1 << 25;
 
 #[cfg(test)]
 mod tests {
-    use tch::Device;
-
     use super::*;
 
     /// In parts as small as they get, against libtorch's own over all.

@@ -1,13 +1,19 @@
 // Operators of libtorch that tch does not bind.
 
+#include <ATen/Version.h>
 #include <ATen/autocast_mode.h>
 #include <ATen/core/Tensor.h>
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/_fused_adamw.h>
 #include <ATen/ops/empty.h>
+#include <torch/csrc/autograd/function.h>
+#include <torch/csrc/autograd/functions/utils.h>
+
+#include <torch/headeronly/version.h>
 
 #include <cstring>
 #include <exception>
+#include <string>
 #include <vector>
 
 namespace {
@@ -29,6 +35,40 @@ template <typename Run> bool attempt(char *error, size_t error_len, Run run) noe
     return false;
   }
 }
+
+using torch::autograd::variable_list;
+
+// A step of a network whose gradient is a closure's.
+struct Function : torch::autograd::Node {
+  using Call = bool (*)(void *closure, const at::Tensor *gradient, at::Tensor *slots, size_t n,
+                        char *error, size_t error_len);
+  using Discard = void (*)(void *closure);
+
+  Function(void *closure, Call call, Discard discard)
+      : closure(closure), call(call), discard(discard) {}
+
+  ~Function() override { release_variables(); }
+
+  variable_list apply(variable_list &&gradients) override {
+    variable_list slots(num_outputs());
+    if (!gradients[0].defined()) return slots;
+    TORCH_CHECK(closure, "a gradient is asked for a second time");
+    char error[512] = {};
+    TORCH_CHECK(call(closure, &gradients[0], slots.data(), slots.size(), error, sizeof error), error);
+    return slots;
+  }
+
+  void release_variables() override {
+    if (closure) discard(closure);
+    closure = nullptr;
+  }
+
+  std::string name() const override { return "pretrained::Function"; }
+
+  void *closure;
+  Call call;
+  Discard discard;
+};
 
 } // namespace
 
@@ -67,6 +107,44 @@ bool pretrained_backward(const at::Tensor *tensor, const at::Tensor *gradient, c
   return attempt(error, error_len, [&] { tensor->backward(*gradient); });
 }
 
+// Makes `output` a function of `inputs` whose gradient is the closure's; owns the closure from here on.
+bool pretrained_function(const at::Tensor *const *inputs, size_t n, const at::Tensor *output,
+                         void *closure, Function::Call call, Function::Discard discard, char *error,
+                         size_t error_len) noexcept {
+  return attempt(error, error_len, [&] {
+    std::shared_ptr<Function> function(new Function(closure, call, discard),
+                                       torch::autograd::deleteNode);
+    torch::autograd::edge_list edges;
+    for (size_t i = 0; i < n; i++) edges.push_back(torch::autograd::impl::gradient_edge(*inputs[i]));
+    function->set_next_edges(std::move(edges));
+    torch::autograd::set_history(*output, function);
+  });
+}
+
+void pretrained_assign(at::Tensor *slots, size_t i, const at::Tensor *value) noexcept {
+  slots[i] = *value;
+}
+
+// A parameter that has no gradient.
+void pretrained_clear_gradient(const at::Tensor *parameter) noexcept { parameter->mutable_grad().reset(); }
+
+// Writes what this was compiled for, and what the library that is loaded says of itself.
+bool pretrained_describe(char *text, size_t len, char *error, size_t error_len) noexcept {
+  return attempt(error, error_len, [&] {
+#ifdef _GLIBCXX_USE_CXX11_ABI
+    const std::string abi = std::to_string(_GLIBCXX_USE_CXX11_ABI);
+#else
+    const std::string abi = "1"; // Libraries other than GCC's have no older one.
+#endif
+    const std::string built_for = std::to_string(TORCH_VERSION_MAJOR) + "." +
+                                  std::to_string(TORCH_VERSION_MINOR) + "." +
+                                  std::to_string(TORCH_VERSION_PATCH);
+    const std::string all =
+        "built for: " + built_for + "\ncxx11 abi: " + abi + "\n" + at::show_config();
+    std::strncpy(text, all.c_str(), len - 1);
+  });
+}
+
 // Computes in bfloat16 from here on, where that is safe, on this thread.
 void pretrained_autocast_begin(bool cuda) noexcept {
   const auto device = cuda ? at::kCUDA : at::kCPU;
@@ -81,6 +159,7 @@ void pretrained_autocast_end(bool cuda) noexcept {
 }
 
 // This thread's modes.
+void pretrained_autocast_set(bool enabled) noexcept { at::autocast::set_autocast_enabled(at::kCPU, enabled); }
 bool pretrained_grad_is_enabled() noexcept { return at::GradMode::is_enabled(); }
 bool pretrained_autocast_is_enabled() noexcept { return at::autocast::is_autocast_enabled(at::kCPU); }
 }

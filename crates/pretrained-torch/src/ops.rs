@@ -62,7 +62,7 @@ pub(crate) fn fused_adamw(c: &FusedAdamW, all: &[Moments]) -> Result<(), Error> 
 }
 
 /// Runs a function of `ops.cpp`, which returns whether it is done, and else writes why not.
-fn attempt(run: impl FnOnce(*mut c_char, usize) -> bool) -> Result<(), Error> {
+pub(crate) fn attempt(run: impl FnOnce(*mut c_char, usize) -> bool) -> Result<(), Error> {
     let mut error: [c_char; 512] = [0; 512];
     if run(error.as_mut_ptr(), error.len()) {
         return Ok(());
@@ -125,6 +125,13 @@ pub(crate) fn backward(tensor: &Tensor, gradient: &Tensor) -> Result<(), Error> 
     })
 }
 
+/// Frees the gradient of a parameter, so that the next one need not be added to it.
+#[allow(unsafe_code)]
+pub(crate) fn clear_gradient(parameter: &Tensor) {
+    // SAFETY: It is an `at::Tensor` behind its pointer.
+    unsafe { pretrained_clear_gradient(parameter.as_ptr().cast()) };
+}
+
 /// Runs a closure in which matrices are multiplied in bfloat16; the rest, and what is remembered
 /// for the gradient of the parameters, stays as it is.
 pub(crate) fn autocast<T>(enabled: bool, device: Device, run: impl FnOnce() -> T) -> T {
@@ -154,6 +161,28 @@ impl Drop for Autocast {
     }
 }
 
+/// Runs a closure in which nothing is cast.
+pub(crate) fn without_autocast<T>(run: impl FnOnce() -> T) -> T {
+    struct Paused(bool);
+
+    impl Drop for Paused {
+        #[allow(unsafe_code)]
+        fn drop(&mut self) {
+            // SAFETY: Sets this thread's mode to what it was.
+            unsafe { pretrained_autocast_set(self.0) };
+        }
+    }
+
+    let was_enabled = autocast_is_enabled();
+    // SAFETY: Sets this thread's mode; `drop` sets it back, also when a panic goes through.
+    #[allow(unsafe_code)]
+    let _paused = unsafe {
+        pretrained_autocast_set(false);
+        Paused(was_enabled)
+    };
+    run()
+}
+
 /// Whether operators remember, on this thread, what gradients need.
 #[allow(unsafe_code)]
 pub(crate) fn grad_is_enabled() -> bool {
@@ -169,7 +198,7 @@ pub(crate) fn autocast_is_enabled() -> bool {
 }
 
 /// An `at::Tensor`.
-enum CTensor {}
+pub(crate) enum CTensor {}
 
 #[allow(unsafe_code)]
 unsafe extern "C" {
@@ -207,8 +236,10 @@ unsafe extern "C" {
         error: *mut c_char,
         error_len: usize,
     ) -> bool;
+    fn pretrained_clear_gradient(parameter: *const CTensor);
     fn pretrained_autocast_begin(cuda: bool);
     fn pretrained_autocast_end(cuda: bool);
+    fn pretrained_autocast_set(enabled: bool);
     fn pretrained_grad_is_enabled() -> bool;
     fn pretrained_autocast_is_enabled() -> bool;
 }

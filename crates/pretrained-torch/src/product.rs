@@ -42,7 +42,7 @@ pub(crate) fn are_plain(all: &[&Tensor]) -> bool {
 }
 
 /// Whether the CPU has instructions for products in bf16.
-fn multiplies_bf16() -> bool {
+pub(crate) fn multiplies_bf16() -> bool {
     #[cfg(target_arch = "x86_64")]
     return std::arch::is_x86_feature_detected!("avx512bf16");
     #[cfg(not(target_arch = "x86_64"))]

@@ -53,7 +53,7 @@ impl CausalLm for Gemma3Text {
         let [full, sliding] = self.rope.each_ref().map(|it| it.forward(&positions, len, x.kind()));
         for (i, layer) in self.layers.iter().enumerate() {
             let rope = if layer.self_attn.attention.window.is_some() { &sliding } else { &full };
-            x = layer.forward(&x, rope, i, pass);
+            x = pass.layer(&x, |x, pass| layer.forward(x, rope, i, pass));
         }
         self.norm.forward(&x)
     }

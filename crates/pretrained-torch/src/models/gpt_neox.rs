@@ -52,7 +52,7 @@ impl CausalLm for GptNeoX {
         let rope = self.rope.forward(&pass.positions(t), pass.len_with(t), x.kind());
         let mut x = pass.dropout(x, self.hidden_dropout);
         for (i, layer) in self.layers.iter().enumerate() {
-            x = layer.forward(&x, &rope, i, pass);
+            x = pass.layer(&x, |x, pass| layer.forward(x, &rope, i, pass));
         }
         self.final_layer_norm.forward(&x)
     }
@@ -87,10 +87,10 @@ impl Layer {
 
     fn forward(&self, x: &Tensor, rope: &Rotation, i: usize, pass: &mut Pass<'_>) -> Tensor {
         let y = self.attention.forward(&self.input_layernorm.forward(x), rope, i, pass);
-        let after = x + pass.dropout(y, self.hidden_dropout);
+        let after = pass.dropout_add(&y, x, self.hidden_dropout);
         let seen = if self.use_parallel_residual { x } else { &after };
         let y = self.mlp.forward(&self.post_attention_layernorm.forward(seen));
-        &after + pass.dropout(y, self.hidden_dropout)
+        pass.dropout_add(&y, &after, self.hidden_dropout)
     }
 }
 

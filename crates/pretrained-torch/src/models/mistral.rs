@@ -47,7 +47,7 @@ impl CausalLm for Mistral {
         let mut x = self.embed_tokens.forward(tokens); // (B, T, C)
         let rope = self.rope.forward(&pass.positions(t), pass.len_with(t), x.kind());
         for (i, layer) in self.layers.iter().enumerate() {
-            x = layer.forward(&x, &rope, i, pass);
+            x = pass.layer(&x, |x, pass| layer.forward(x, &rope, i, pass));
         }
         self.norm.forward(&x)
     }

@@ -47,7 +47,7 @@ impl CausalLm for Phi3 {
         let mut x = self.embed_tokens.forward(tokens); // (B, T, C)
         let rope = self.rope.forward(&pass.positions(t), pass.len_with(t), x.kind());
         for (i, layer) in self.layers.iter().enumerate() {
-            x = layer.forward(&x, &rope, i, pass);
+            x = pass.layer(&x, |x, pass| layer.forward(x, &rope, i, pass));
         }
         self.norm.forward(&x)
     }
@@ -80,9 +80,9 @@ impl Layer {
 
     fn forward(&self, x: &Tensor, rope: &Rotation, i: usize, pass: &mut Pass<'_>) -> Tensor {
         let y = self.self_attn.forward(&self.input_layernorm.forward(x), rope, i, pass);
-        let x = x + pass.dropout(y, self.resid_pdrop);
+        let x = pass.dropout_add(&y, x, self.resid_pdrop);
         let y = self.mlp.forward(&self.post_attention_layernorm.forward(&x));
-        &x + pass.dropout(y, self.resid_pdrop)
+        pass.dropout_add(&y, &x, self.resid_pdrop)
     }
 }
 

@@ -1,0 +1,155 @@
+//! Activation checkpointing: <https://arxiv.org/abs/1604.06174>. Of a layer only what goes in is kept; it is run
+//! a second time when its gradient is asked for.
+
+use tch::{Device, Kind, Tensor};
+
+use crate::{Error, cache::Pass, ops::backward};
+
+/// What is kept of a pass through a network.
+#[derive(Debug, Default)]
+pub(crate) struct Recompute {
+    layers: Vec<Layer>,
+    /// Which layer the pass comes to next.
+    next: usize,
+    /// Which layer is run again, in a pass that runs no other.
+    again: Option<usize>,
+    /// What came out of it.
+    output: Option<Tensor>,
+}
+
+#[derive(Debug)]
+struct Layer {
+    /// What it was given.
+    given: Tensor,
+    /// The same, of which nothing is remembered but the gradient. Mostly what came out of the layer before.
+    input: Tensor,
+    /// What came out, of which nothing is remembered but the gradient.
+    output: Tensor,
+    /// What it drew from.
+    seed: i64,
+}
+
+impl Pass<'_> {
+    /// Runs the next layer, or sees to it that it can be run again.
+    pub(crate) fn layer(
+        &mut self,
+        x: &Tensor,
+        run: impl FnOnce(&Tensor, &mut Self) -> Tensor,
+    ) -> Tensor {
+        let Some(recompute) = &mut self.recompute else { return run(x, self) };
+        let i = recompute.next;
+        recompute.next += 1;
+        match recompute.again {
+            None => {
+                let seed = seed();
+                tch::manual_seed(seed);
+                let input = match x.is_leaf() && x.requires_grad() {
+                    true => x.shallow_clone(),
+                    false => x.detach().set_requires_grad(true),
+                };
+                let output = tch::no_grad(|| run(&input, self)).set_requires_grad(true);
+                let given = x.shallow_clone();
+                let layer = Layer { given, input, output: output.shallow_clone(), seed };
+                if let Some(recompute) = &mut self.recompute {
+                    recompute.layers.push(layer);
+                }
+                output
+            }
+            Some(again) => {
+                // Layers behind are done with; nobody looks at what comes out of them.
+                let Some(layer) = recompute.layers.get(i) else { return x.detach() };
+                let (input, output) = (layer.input.shallow_clone(), layer.output.detach());
+                if again == i {
+                    tch::manual_seed(layer.seed);
+                    let output = run(&input, self);
+                    if let Some(recompute) = &mut self.recompute {
+                        recompute.output = Some(output);
+                    }
+                }
+                output
+            }
+        }
+    }
+}
+
+impl Recompute {
+    /// Adds the gradients of all parameters of layers, and of what is before them, once that of what came
+    /// out of the last one is there. `run` makes a pass through the network.
+    pub(crate) fn backward(mut self, mut run: impl FnMut(&mut Recompute)) -> Result<(), Error> {
+        for i in (0..self.layers.len()).rev() {
+            (self.next, self.again) = (0, Some(i));
+            run(&mut self);
+            let Layer { given, input, output, .. } = &self.layers[i];
+            if let Some(again) = self.output.take() {
+                backward(&again, &output.grad())?;
+            }
+            if given.requires_grad() && !given.is_leaf() {
+                backward(given, &input.grad())?;
+            }
+            // Its activations and gradients are of no use any more.
+            self.layers.truncate(i);
+        }
+        Ok(())
+    }
+}
+
+/// Drawn from libtorch's generator.
+fn seed() -> i64 {
+    Tensor::empty([1], (Kind::Int64, Device::Cpu)).random_().int64_value(&[0])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::KvCache;
+
+    const CPU: (Kind, Device) = (Kind::Float, Device::Cpu);
+
+    /// Three layers with dropout; something happens before and between them.
+    fn network(weights: &[Tensor; 4], x: &Tensor, pass: &mut Pass<'_>) -> Tensor {
+        let mut x = x.matmul(&weights[3]);
+        for (i, weight) in weights[..3].iter().enumerate() {
+            x = pass.layer(&x, |x, pass| pass.dropout(x.matmul(weight).tanh(), 0.5));
+            if i == 1 {
+                x = x * 2.0;
+            }
+        }
+        x.sin()
+    }
+
+    #[test]
+    fn gradients_are_those_of_what_was_run_the_first_time() {
+        tch::manual_seed(7);
+        let weights = [(); 4].map(|()| Tensor::randn([6, 6], CPU).set_requires_grad(true));
+        let x = Tensor::randn([2, 6], CPU);
+        let run = |recompute: &mut Recompute| {
+            let (cache, device) = (&mut KvCache::default(), Device::Cpu);
+            let mut pass = Pass { cache, train: true, device, recompute: Some(recompute) };
+            network(&weights, &x, &mut pass)
+        };
+        let loss = |move_by: Option<(usize, f64)>| {
+            let moved = |by: f64| {
+                if let Some((i, step)) = move_by {
+                    let _guard = tch::no_grad_guard();
+                    let _ = weights[i].view([-1]).get(5).g_add_scalar_(by * step);
+                }
+            };
+            tch::manual_seed(11);
+            let mut recompute = Recompute::default();
+            moved(1.0);
+            let y = run(&mut recompute);
+            moved(-1.0);
+            (y, recompute)
+        };
+        let (y, recompute) = loss(None);
+        y.sum(Kind::Float).backward();
+        tch::manual_seed(999);
+        recompute.backward(|it| drop(run(it))).expect("gradients");
+        for i in 0..4 {
+            let sum = |by: f64| loss(Some((i, by))).0.sum(Kind::Double).double_value(&[]);
+            let exact = (sum(1e-2) - sum(-1e-2)) / 2e-2;
+            let ours = weights[i].grad().view([-1]).double_value(&[5]);
+            assert!((ours - exact).abs() < 1e-2 * (1.0 + exact.abs()), "{i}: {ours}, {exact}");
+        }
+    }
+}

@@ -1,0 +1,58 @@
+//! The facade's examples, run as a reader would.
+
+use std::{
+    fs,
+    io::Write,
+    path::Path,
+    process::{Command, Stdio},
+};
+
+use serde_json::json;
+
+use crate::{
+    command::{examples, succeeds},
+    python,
+};
+
+/// An example, with what it is given.
+fn example(name: &str, arguments: &[&Path]) -> Command {
+    let mut command = Command::new(examples().join(name));
+    command.args(arguments).env("OMP_NUM_THREADS", "1");
+    command
+}
+
+fn says(command: &mut Command, what: &str) {
+    let output = succeeds(command);
+    assert!(output.contains(what), "{what} in {output}");
+}
+
+#[test]
+fn every_example_does_what_it_says() {
+    let scratch = tempfile::tempdir().expect("a scratch directory");
+    let at = |name: &str| scratch.path().join(name);
+    let (model, text, pickle) = (at("model"), at("notes.txt"), at("pytorch_model.bin"));
+    python::call(
+        "models.make",
+        json!({"out": model, "model_type": "llama", "tied": true, "dtype": "float32"}),
+    );
+    python::call("models.save_pickle", json!({"model": model, "out": pickle}));
+    let line = "The quick brown fox jumps over the lazy dog, and the model learns it by heart.\n";
+    fs::write(&text, line.repeat(200)).expect("the text is written");
+
+    says(&mut example("inspect", &[&model]), "embed_tokens.weight: F32");
+    says(&mut example("convert_pickle", &[&pickle, &at("w.safetensors")]), "tensors");
+    says(&mut example("save_and_reload", &[&model, &at("copy")]), "the same scores: true");
+    let run = at("runs/notes");
+    says(&mut example("fine_tune", &[&model, &text, &run]), "saved to");
+    says(&mut example("inspect", &[&run.join("best")]), "embed_tokens.weight: F32");
+    says(&mut example("resume", &[&model, &text, &at("runs")]), "the same bytes: true");
+    says(&mut example("custom_task", &[&at("runs/line")]), "y = 3.000 x + 2.000");
+    says(&mut example("custom_architecture", &[&at("own.safetensors")]), "the same output: true");
+
+    let mut chat = example("chat", &[&model]);
+    let mut chat = chat.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("it starts");
+    let mut input = chat.stdin.take().expect("piped");
+    writeln!(input, "Who are you?").expect("it reads");
+    drop(input);
+    assert!(chat.wait_with_output().expect("it ends").status.success());
+}
