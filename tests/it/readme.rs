@@ -1,5 +1,6 @@
-//! The README's `pretrained` commands, as they stand, one after the other, where a reader would run them: in a directory
-//! that has the model and the text it speaks of. (`cargo xtask readme` runs its cargo commands.)
+//! The `pretrained` commands of the README and of every chapter of the book, as they stand, one after the other, where a
+//! reader would run them: in a directory that has the model and the text that they speak of. (`cargo xtask readme` runs
+//! the README's cargo commands; programs are compiled as documentation tests of the facade.)
 
 use std::env;
 use std::fs;
@@ -13,26 +14,47 @@ use crate::python::{self, root};
 
 #[test]
 fn commands_run_as_they_stand() {
-    let readme = fs::read_to_string(root().join("README.md")).expect("the README is there");
-    let commands: Vec<&str> =
-        shell_lines(&readme).filter(|line| line.starts_with("pretrained ")).collect();
-    assert!(commands.len() >= 5, "the README shows the command: {commands:?}");
+    let mut documents = vec![root().join("README.md")];
+    let chapters = fs::read_dir(root().join("docs")).expect("the book is there");
+    let chapters = chapters.map(|it| it.expect("a chapter").path());
+    documents.extend(chapters.filter(|it| it.extension().is_some_and(|it| it == "md")));
+    documents.sort();
 
+    let fixture = tempfile::tempdir().expect("a scratch directory");
+    prepare(fixture.path());
+    let n: Vec<usize> = documents.iter().map(|it| run(it, fixture.path())).collect();
+    assert!(n.iter().sum::<usize>() >= 30, "the book shows the command: {n:?}");
+    assert!(n.iter().filter(|it| **it > 0).count() >= 5, "in several chapters: {n:?}");
+}
+
+/// Runs the commands of a document in a directory of its own, and says how many there were.
+fn run(document: &Path, fixture: &Path) -> usize {
+    let text = fs::read_to_string(document).expect("a document");
+    let commands = commands(&text);
     let scratch = tempfile::tempdir().expect("a scratch directory");
-    prepare(scratch.path());
+    succeeds(Command::new("cp").arg("-r").arg(fixture.join(".")).arg(scratch.path()));
     let search = env::var("PATH").expect("a PATH");
     let search =
         format!("{}:{search}", program().parent().expect("a program is in a directory").display());
-    for command in commands {
+    for command in &commands {
+        println!("{}: {command}", document.display());
         let mut shell = Command::new("sh");
         succeeds(
             shell
                 .args(["-c", command])
                 .current_dir(scratch.path())
                 .env("PATH", &search)
+                .env("XDG_CACHE_HOME", scratch.path().join("cache"))
                 .env("OMP_NUM_THREADS", "1"),
         );
     }
+    commands.len()
+}
+
+/// The lines of the fenced blocks marked `sh` that begin with our command, joined where they go on.
+fn commands(text: &str) -> Vec<String> {
+    let joined = text.replace("\\\n", " ");
+    shell_lines(&joined).filter(|line| line.starts_with("pretrained ")).map(str::to_owned).collect()
 }
 
 /// What the commands speak of: a small model under that name, its pickled weights, and some text.

@@ -18,12 +18,16 @@ use crate::python::root;
 fn check(name: &str, text: &str, dir: &Path) {
     let dir = dir.to_str().expect("UTF-8");
     let text = text.replace(dir, "DIR");
-    let path = root().join("tests/it/snapshots").join(format!("{name}.txt"));
+    check_file(&root().join("tests/it/snapshots").join(format!("{name}.txt")), &text);
+}
+
+#[track_caller]
+fn check_file(path: &Path, text: &str) {
     if env::var_os("UPDATE_SNAPSHOTS").is_some() {
-        fs::write(&path, &text).expect("a snapshot is written");
+        fs::write(path, text).expect("a snapshot is written");
         return;
     }
-    let expected = fs::read_to_string(&path).unwrap_or_default();
+    let expected = fs::read_to_string(path).unwrap_or_default();
     let (mut theirs, mut ours) = (expected.lines(), text.lines());
     for line in 1.. {
         let (expected, found) = (theirs.next(), ours.next());
@@ -49,16 +53,21 @@ fn said(command: &mut Command) -> String {
     format!("{out}--- standard error\n{err}--- exit code {code}\n")
 }
 
+/// The reference in the book, which is what `--help` says.
 #[test]
 fn help() {
-    let nowhere = Path::new("no such directory");
     let all = pages();
     assert!(all.len() > 15, "{all:?}");
+    let mut book =
+        "# The command\n\nWhat `--help` says of each subcommand; a test keeps this page so.\n"
+            .to_owned();
     for words in all {
         let text = succeeds(pretrained(&words).arg("--help"));
-        let name = if words.is_empty() { "help".to_owned() } else { words.join("-") };
-        check(&format!("help-{name}"), &text, nowhere);
+        let title = ["pretrained"].into_iter().chain(words.iter().map(String::as_str));
+        let title: Vec<&str> = title.collect();
+        book += &format!("\n## {}\n\n```text\n{}\n```\n", title.join(" "), text.trim_end());
     }
+    check_file(&root().join("docs/cli.md"), &book);
 }
 
 /// The words of every subcommand, as the names of the manual pages have them.
