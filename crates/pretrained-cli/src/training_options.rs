@@ -130,7 +130,7 @@ mod tests {
         check("--bf16 false", &[("bf16", "false")]);
         check("--bf16 --config c.json", &[("bf16", "true"), ("config", "c.json")]);
         check("--config c.json --bf16", &[("bf16", "true"), ("config", "c.json")]);
-        let both = [("activation_checkpointing", "true"), ("bf16", "true")];
+        let both = [("bf16", "true"), ("activation_checkpointing", "true")];
         check("--bf16 --activation-checkpointing", &both);
         check("--activation-checkpointing --bf16", &both);
         // One that changes nothing here, with its value and without.
@@ -144,8 +144,8 @@ mod tests {
     #[test]
     fn numbers_may_be_negative() {
         check("--max-steps -1 --bf16", &[("max_steps", "-1"), ("bf16", "true")]);
-        check("--learning-rate -1e-3", &[("learning_rate", "-1e-3")]);
-        check("--learning-rate=-0.5", &[("learning_rate", "-0.5")]);
+        check("--learning-rate -0.5", &[("learning_rate", "-0.5")]);
+        check("--learning-rate=-1e-3", &[("learning_rate", "-1e-3")]);
     }
 
     #[test]
