@@ -6,18 +6,24 @@ use anyhow::{Context, Result};
 
 use crate::process::{self, cargo};
 use crate::test::{TORCH_FEATURES, TORCH_PACKAGES};
-use crate::{libtorch, lint, readme, test, tidy, venv};
+use crate::{book, consumer, deps, features, libtorch, lint, package, readme, test, tidy, venv};
 
 pub(crate) fn run() -> Result<()> {
-    let stages: [Stage; 10] = [
+    let stages: [Stage; 16] = [
         ("format", lint::format),
         ("tidy", tidy::run),
+        ("dependencies", deps::run),
         ("clippy", lint::plain),
         ("docs", plain_docs),
         ("plain tests", test::plain),
+        ("consumers of single crates", consumer::plain),
+        ("packages", package::run),
+        ("book", book::run),
         ("libtorch", || libtorch::ensure().map(drop)),
         ("clippy with libtorch", lint::torch),
+        ("features", features::run),
         ("docs with libtorch", torch_docs),
+        ("consumer with libtorch", consumer::torch),
         ("Python environment", || venv::parity().map(drop)),
         ("README's commands (demo, all tests)", readme::run),
     ];

@@ -85,7 +85,7 @@ pub(crate) fn find_snapshot(
 }
 
 /// Where `huggingface_hub` keeps what it downloaded, on this machine and for this user.
-fn cache_dir() -> Option<PathBuf> {
+pub fn cache_dir() -> Option<PathBuf> {
     cache_dir_of(|name| env::var_os(name))
 }
 

@@ -2,6 +2,7 @@
 
 mod cache;
 mod converting;
+mod diffing;
 mod durability;
 mod hostile;
 mod inspecting;

@@ -1,4 +1,4 @@
-use std::{cell::RefCell, fs::File, io, path::Path};
+use std::{fs::File, io, path::Path};
 
 use blake3::hazmat::{
     ChainingValue, HasherExt, Mode, left_subtree_len, merge_subtrees_non_root, merge_subtrees_root,
@@ -13,7 +13,8 @@ use crate::manifest::open_regular;
 pub(crate) fn hash(path: &Path) -> io::Result<(u64, String)> {
     let file = open_regular(path)?;
     let len = file.metadata()?.len();
-    let input = Input { file: &file, path };
+    let direct = if len > PIECE { pretrained_fs::open_around(path) } else { None };
+    let input = Input { file: &file, direct: direct.as_ref(), path };
     let hash = if len <= PIECE {
         input.with(0, len, blake3::hash)?
     } else {
@@ -26,6 +27,8 @@ pub(crate) fn hash(path: &Path) -> io::Result<(u64, String)> {
 #[derive(Clone, Copy)]
 struct Input<'a> {
     file: &'a File,
+    /// The same around the page cache.
+    direct: Option<&'a File>,
     path: &'a Path,
 }
 
@@ -52,14 +55,16 @@ impl Input<'_> {
     }
 
     fn with<T>(self, offset: u64, len: u64, then: impl FnOnce(&[u8]) -> T) -> io::Result<T> {
-        thread_local! {
-            static BUFFER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
-        }
-        BUFFER.with_borrow_mut(|buffer| {
-            // At most a piece, whatever the file says of its length.
-            let len = len as usize;
-            buffer.resize(buffer.len().max(len), 0);
-            let mut done = 0;
+        // At most a piece, whatever the file says of its length.
+        let len = len as usize;
+        pretrained_fs::with_aligned(len.next_multiple_of(pretrained_fs::BLOCK), |buffer| {
+            // What is read around the cache in part, or not at all, is read through it.
+            let mut done = match self.direct {
+                Some(direct) => pretrained_fs::read_at(direct, self.path, buffer, offset),
+                None => Ok(0),
+            }
+            .unwrap_or(0)
+            .min(len);
             while done < len {
                 let rest = &mut buffer[done..len];
                 match pretrained_fs::read_at(self.file, self.path, rest, offset + done as u64)? {

@@ -17,7 +17,7 @@ use rustyline::{DefaultEditor, error::ReadlineError};
 use serde_json::{Value, json};
 use signal_hook::consts::SIGINT;
 
-use crate::{device, generation_options, interrupt::Interrupt, output};
+use crate::{device, generation_options, interrupt::Interrupt, output, sources};
 
 /// Talk with a model, in the words of its own chat template.
 #[derive(Debug, clap::Args)]
@@ -29,7 +29,12 @@ use crate::{device, generation_options, interrupt::Interrupt, output};
   /exit          end the chat, like Ctrl-D
 
 A line that ends with \\ goes on in the next one. Ctrl-C ends an answer. Answers go to standard output,
-all else to standard error, so that questions can be piped in and answers out.")]
+all else to standard error, so that questions can be piped in and answers out.
+
+Examples:
+  pretrained chat model --system \"You answer in one sentence.\" --max-new-tokens 200
+  pretrained chat model --do-sample --temperature 0.7 --top-p 0.9 --seed 1
+  pretrained chat model < questions.txt > answers.txt")]
 pub(crate) struct Args {
     /// Model directory
     model: PathBuf,
@@ -46,10 +51,11 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
-    let tokenizer = AutoTokenizer::from_pretrained(pretrained::artifact::resolve(&args.model)?)?;
+    let tokenizer = AutoTokenizer::from_pretrained(sources::tokenizer(&args.model)?)?;
     let mut chat_options = ChatOptions::default();
     if let Some(path) = &args.chat_template {
-        let template = fs::read_to_string(path).with_context(|| path.display().to_string())?;
+        let template =
+            fs::read_to_string(sources::file(path)).with_context(|| path.display().to_string())?;
         chat_options.chat_template = Some(template);
     }
     // Before the weights are loaded: a model that cannot chat says so at once.
@@ -64,6 +70,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
         }
     }
 
+    sources::weights(&args.model)?;
     let model = AutoModelForCausalLM::from_pretrained(&args.model, args.device.get()?)?;
     let options = args.options.over(&model)?;
     let mut chat = Chat::new(&model, &tokenizer, options, chat_options);
@@ -92,12 +99,12 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
                 Err(error) => drop(output::report(&error)),
             },
             Command::Help => {
-                output::note(format_args!("{COMMANDS}; a line that ends with \\ goes on"));
+                output::say(format_args!("{COMMANDS}; a line that ends with \\ goes on"));
             }
             Command::Exit => break,
             Command::Nothing => {}
             Command::Unknown(name) => {
-                output::note(format_args!("there is no {name}: {COMMANDS}"));
+                output::say(format_args!("there is no {name}: {COMMANDS}"));
             }
         }
     }

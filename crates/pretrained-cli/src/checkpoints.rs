@@ -12,10 +12,15 @@ use serde_json::{Value, json};
 use crate::{
     output::{self, one_line},
     runs::{self, Entry},
+    terminal,
 };
 
 /// List the checkpoints of a training run, find the best, remove some.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  pretrained checkpoints list runs/notes
+  pretrained checkpoints best runs/notes
+  pretrained checkpoints prune runs/notes --keep-last 2")]
 pub(crate) struct Args {
     #[command(subcommand)]
     command: Command,
@@ -24,11 +29,20 @@ pub(crate) struct Args {
 #[derive(Debug, clap::Subcommand)]
 enum Command {
     /// List the checkpoints, oldest first.
+    #[command(after_help = "Examples:
+  pretrained checkpoints list runs/notes
+  pretrained checkpoints list runs/notes --json")]
     List(Run),
     /// Print the path of the best checkpoint: the one the trainer chose, else the one with the
     /// lowest eval_loss.
+    #[command(after_help = "Examples:
+  pretrained checkpoints best runs/notes
+  pretrained checkpoints best runs/notes --json")]
     Best(Run),
     /// Remove checkpoints. The newest and the best are always kept.
+    #[command(after_help = "Examples:
+  pretrained checkpoints prune runs/notes --keep-last 2 --dry-run
+  pretrained checkpoints prune runs/notes --keep-last 3 --keep-every 1000 --keep 250,750")]
     Prune(Prune),
 }
 
@@ -82,7 +96,7 @@ fn list(args: &Run) -> Result<()> {
         output::note(format_args!("{}: no checkpoints", args.run.display()));
         return Ok(());
     }
-    output::print(runs::table(&entries, best))
+    output::print(runs::table(&entries, best, terminal::width()))
 }
 
 fn best(args: &Run) -> Result<()> {

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use crate::{
     output::{self, bytes, count, one_line},
     progress::Bar,
+    sources,
 };
 
 /// Write weights anew as safetensors, from pickled or other ones.
@@ -24,6 +25,10 @@ use crate::{
 /// tensors are in an entry called state_dict, model_state_dict, model or module, its name is left
 /// out. Several names of one tensor are stored once, and told.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  pretrained convert pytorch_model.bin model.safetensors --dtype bf16
+  pretrained convert runs/notes/checkpoint-600 finished --max-shard-size 5GB
+  pretrained convert org/name copy --variant fp16 --json")]
 pub(crate) struct Args {
     /// A model directory, org/name from the Hugging Face cache (org/name@revision for another than
     /// main), a .bin, .pt, .pth, .ckpt or .safetensors file, or the .index.json of several.
@@ -52,6 +57,7 @@ pub(crate) fn run(args: Args) -> Result<ExitCode> {
     let save = SaveOptions { max_shard_size: args.max_shard_size, variant: args.variant };
     let strictness = if args.compat { Strictness::Compat } else { Strictness::Strict };
     let options = ConvertOptions { dtype: args.dtype, save, strictness };
+    sources::weights(&args.src)?;
     let bar = Bar::bytes("convert");
     let converted = convert(&args.src, &args.dst, &options, |done, total| bar.set(done, total));
     bar.finish();

@@ -12,7 +12,7 @@ use pretrained::{
     tokenizer::AutoTokenizer,
 };
 
-use crate::{output, progress::Bar};
+use crate::{output, progress::Bar, sources};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct DatasetOptions {
@@ -80,6 +80,8 @@ impl Datasets<'_> {
         text: &[PathBuf],
         data: &[PathBuf],
     ) -> anyhow::Result<Option<Box<dyn Dataset>>> {
+        sources::files(text);
+        sources::files(data);
         let tokenizer = self.tokenizer;
         Ok(match (text, data) {
             ([], []) => None,

@@ -3,6 +3,8 @@
 use anyhow::bail;
 use pretrained::torch::{Device, cuda_is_available};
 
+use crate::output;
+
 /// The option `--device`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
@@ -19,8 +21,16 @@ impl Options {
                     "--device cuda: libtorch finds no GPU that it can use; leave it out, or use cpu"
                 )
             }
-            Some(device) => Ok(device),
-            None => Ok(Device::cuda_if_available()),
+            Some(device) => Ok(told(device)),
+            None => Ok(told(Device::cuda_if_available())),
         }
     }
+}
+
+fn told(device: Device) -> Device {
+    match device {
+        Device::Cpu => output::detail("runs on the CPU"),
+        Device::Cuda(i) => output::detail(format_args!("runs on GPU {i}")),
+    }
+    device
 }

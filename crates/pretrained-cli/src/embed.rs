@@ -13,16 +13,18 @@ use pretrained::{
     torch::{AutoModel, EmbedOptions, Embeddings, Pooling, embed},
 };
 
-use crate::{device, logits::write, output};
+use crate::{device, logits::write, output, sources};
 
 /// Print a vector for each text, as an encoder understands it.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:
-  pretrained embed model \"Where is the station?\" \"How do I get to the train?\"
-  pretrained embed model --out vectors.safetensors < lines.txt
+#[command(
+    after_help = "What is not given comes from the files of sentence-transformers (modules.json), if the model has them;
+else vectors are the mean of the tokens', and of length 1.
 
-What is not given comes from the files of sentence-transformers (modules.json), if the model has them;
-else vectors are the mean of the tokens', and of length 1.")]
+Examples:
+  pretrained embed model \"Where is the station?\" \"How do I get to the train?\"
+  pretrained embed model --out vectors.safetensors < lines.txt"
+)]
 pub(crate) struct Args {
     /// Model directory
     model: PathBuf,
@@ -61,7 +63,7 @@ enum PoolingArg {
 }
 
 pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
-    let dir = pretrained::artifact::resolve(&args.model)?;
+    let dir = sources::tokenizer(&args.model)?;
     let mut options = EmbedOptions::from_pretrained(&dir)?;
     if let Some(pooling) = args.pooling {
         options.pooling = match pooling {
@@ -75,6 +77,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
     options.max_length = args.max_length.or(options.max_length);
 
     let tokenizer = AutoTokenizer::from_pretrained(&dir)?;
+    sources::weights(&dir)?;
     let model = AutoModel::from_pretrained(&dir, args.device.get()?)?;
     let texts = match args.texts.is_empty() {
         true => io::stdin().lock().lines().collect::<io::Result<_>>().context("standard input")?,

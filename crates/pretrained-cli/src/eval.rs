@@ -9,12 +9,13 @@ use pretrained::{
     torch::{AutoModelForCausalLM, evaluate},
 };
 
-use crate::{device, output, progress::Bar};
+use crate::{device, output, progress::Bar, sources};
 
 /// The mean loss of a text's tokens, in nats, and its perplexity.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example:
-  pretrained eval model --text held-out.txt")]
+#[command(after_help = "Examples:
+  pretrained eval model --text held-out.txt
+  pretrained eval runs/notes --text part-1.txt part-2.txt --block-size 512 --json")]
 pub(crate) struct Args {
     /// Model directory
     model: PathBuf,
@@ -35,9 +36,11 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
-    let tokenizer = AutoTokenizer::from_pretrained(pretrained::artifact::resolve(&args.model)?)?;
+    let tokenizer = AutoTokenizer::from_pretrained(sources::tokenizer(&args.model)?)?;
+    sources::weights(&args.model)?;
     let model = AutoModelForCausalLM::from_pretrained(&args.model, args.device.get()?)?;
     let block_size = args.block_size.unwrap_or_else(|| default_block_size(model.config()));
+    sources::files(&args.text);
     let data = TextDataset::whole_from_files(&args.text, &tokenizer, block_size)?;
 
     let bar = Bar::steps("evaluating");

@@ -8,13 +8,20 @@ use pretrained::artifact::{CONFIG, Format, Inspection, OpenOptions, Strictness, 
 use serde_json::{Value, json};
 
 use crate::{
-    output::{self, Align, Table, bytes, count, one_line},
+    output::{self, bytes, count, one_line},
     runs::{self, Entry},
+    sources,
+    table::{Align, Table},
+    terminal,
 };
 
 /// Show what is in a file of weights, a model directory or the directory of a run, without reading
 /// tensors.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  pretrained inspect llama-3.2-1b
+  pretrained inspect runs/notes
+  pretrained inspect pytorch_model.bin --json")]
 pub(crate) struct Args {
     /// A .safetensors or .bin file, a model directory, org/name or org/name@revision from the Hugging
     /// Face cache, or the directory of a run.
@@ -40,7 +47,7 @@ pub(crate) fn run(args: Args) -> Result<ExitCode> {
         let model = has_model.then(|| inspect(&args.path, &options)).transpose()?;
         return inspect_run(&args.path, model.as_ref(), args.json);
     }
-    let inspection = inspect(&args.path, &options)?;
+    let inspection = inspect(sources::weights(&args.path)?, &options)?;
     match args.json {
         true => output::print_json(&to_json(&inspection))?,
         false => print_text(&inspection)?,
@@ -62,7 +69,8 @@ fn inspect_run(path: &Path, model: Option<&Inspection>, json: bool) -> Result<Ex
         return Ok(ExitCode::SUCCESS);
     }
     let title = one_line(&path.display().to_string());
-    output::print(format_args!("{title}\n\n{}", runs::table(&entries, best)))?;
+    let table = runs::table(&entries, best, terminal::width());
+    output::print(format_args!("{title}\n\n{table}"))?;
     if let Some(model) = model {
         output::print("\n")?;
         print_text(model)?;
@@ -71,7 +79,7 @@ fn inspect_run(path: &Path, model: Option<&Inspection>, json: bool) -> Result<Ex
 }
 
 fn print_text(inspection: &Inspection) -> Result<()> {
-    output::print(to_text(inspection, output::width()))?;
+    output::print(to_text(inspection, terminal::width()))?;
     for warning in &inspection.warnings {
         output::note(format_args!("warning: {warning}"));
     }

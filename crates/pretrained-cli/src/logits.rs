@@ -8,12 +8,13 @@ use pretrained::{
     torch::{AutoModelForCausalLM, logits},
 };
 
-use crate::{device, output, tokenize::parse_ids};
+use crate::{device, output, sources, tokenize::parse_ids};
 
 /// Write the logits of given token ids to a safetensors file.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example:
-  pretrained logits model --ids '1,2,3;4,5,6' --out logits.safetensors")]
+#[command(after_help = "Examples:
+  pretrained logits model --ids 1,2,3 --out logits.safetensors
+  pretrained logits model --ids '1,2,3;4,5,6' --out logits.safetensors --device cpu")]
 pub(crate) struct Args {
     /// Model directory
     model: PathBuf,
@@ -29,6 +30,7 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
     let rows = args.ids.split(';').map(parse_ids).collect::<anyhow::Result<Vec<_>>>()?;
+    sources::weights(&args.model)?;
     let model = AutoModelForCausalLM::from_pretrained(&args.model, args.device.get()?)?;
     let logits = logits(&model, &rows)?;
 

@@ -1,17 +1,54 @@
 //! What every subcommand prints the same way.
 //!
 //! Results go to standard output, as text for people or as JSON for scripts. Everything else goes
-//! to standard error: progress, notes, and the one line that says why a command ended.
+//! to standard error: progress, notes, and the one line that says why a command ended. How much of
+//! it there is, is said once, by [`set_verbosity`].
 
 use std::{
     borrow::Cow,
-    fmt::{self, Display, Write as _},
+    fmt::{self, Display},
     io::{self, IsTerminal, Write as _},
     process::ExitCode,
     sync::OnceLock,
 };
 
 use serde_json::Value;
+
+use crate::terminal::{Stream, toned_line};
+
+/// How much goes to standard error.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Verbosity {
+    /// Errors alone.
+    Quiet,
+    /// Progress, notes and warnings as well.
+    #[default]
+    Usual,
+    /// Also what is read, where a model runs, and causes line by line.
+    Verbose,
+}
+
+/// Says how much there is to be on standard error, before anything is written there.
+pub(crate) fn set_verbosity(verbosity: Verbosity) {
+    // The first word counts; there is no second one.
+    let _ = VERBOSITY.set(verbosity);
+}
+
+/// Whether errors are all that is wanted.
+pub(crate) fn is_quiet() -> bool {
+    verbosity() == Verbosity::Quiet
+}
+
+/// Whether more is wanted than is needed.
+pub(crate) fn is_verbose() -> bool {
+    verbosity() == Verbosity::Verbose
+}
+
+fn verbosity() -> Verbosity {
+    VERBOSITY.get().copied().unwrap_or_default()
+}
+
+static VERBOSITY: OnceLock<Verbosity> = OnceLock::new();
 
 /// Prints a result for people.
 pub(crate) fn print(text: impl Display) -> anyhow::Result<()> {
@@ -25,21 +62,49 @@ pub(crate) fn print_json(value: &Value) -> anyhow::Result<()> {
     print(format_args!("{value:#}\n"))
 }
 
-/// Tells the user something that is not the result.
+/// Tells the user something that is not the result, unless it is to be quiet.
 pub(crate) fn note(text: impl Display) {
-    // Nobody is left to tell when standard error is closed.
-    let _ = writeln!(io::stderr().lock(), "{}", one_line(&text.to_string()));
+    if !is_quiet() {
+        say(text);
+    }
 }
 
-/// Prints an error as one line, `error: a: b: c`, and gives the exit code that goes with it.
+/// As [`note`], only for who wants to know more.
+pub(crate) fn detail(text: impl Display) {
+    if is_verbose() {
+        say(text);
+    }
+}
+
+/// Tells the user what must not be missed, or was asked for.
+pub(crate) fn say(text: impl Display) {
+    let line = toned_line(Stream::Err, &one_line(&text.to_string()));
+    // Nobody is left to tell when standard error is closed.
+    let _ = writeln!(io::stderr().lock(), "{line}");
+}
+
+/// Prints an error as one line, `error: a: b: c`, and gives the exit code that goes with it. With
+/// `--verbose` each cause has its line.
 pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
+    report_as(error, ExitCode::FAILURE)
+}
+
+/// As [`report`], where the exit code of an error is another.
+pub(crate) fn report_as(error: &anyhow::Error, code: ExitCode) -> ExitCode {
     let closed = |it: &OutputError| it.0.kind() == io::ErrorKind::BrokenPipe;
     if error.downcast_ref::<OutputError>().is_some_and(closed) {
         // The reader has seen all it wanted: `pretrained inspect model | head`.
         return ExitCode::SUCCESS;
     }
-    note(format_args!("error: {error:#}"));
-    ExitCode::FAILURE
+    if !is_verbose() {
+        say(format_args!("error: {error:#}"));
+        return code;
+    }
+    say(format_args!("error: {error}"));
+    for cause in error.chain().skip(1) {
+        say(format_args!("  because: {cause}"));
+    }
+    code
 }
 
 /// A number of bytes as people read it, in the decimal units of `--max-shard-size`.
@@ -73,6 +138,18 @@ pub(crate) fn count(n: u64) -> String {
         res.push(digit);
     }
     res
+}
+
+/// Four digits of a number.
+pub(crate) fn short(value: f64) -> String {
+    match value.abs() {
+        0.0 => "0".to_owned(),
+        1e-3..1e5 => {
+            let text = format!("{value:.4}");
+            text.trim_end_matches('0').trim_end_matches('.').to_owned()
+        }
+        _ => format!("{value:.3e}"),
+    }
 }
 
 /// Text from a file, made safe to show: a name must not move the cursor or forge a line.
@@ -109,91 +186,6 @@ pub(crate) fn shown(text: &str) -> Cow<'_, str> {
     res.into()
 }
 
-/// Columns of the terminal that results go to; `None` if they go to a file or another program.
-pub(crate) fn width() -> Option<usize> {
-    let terminal = console::Term::stdout();
-    let (_, columns) = terminal.is_term().then(|| terminal.size_checked())??;
-    Some(columns.into())
-}
-
-/// Rows in aligned columns.
-#[derive(Debug)]
-pub(crate) struct Table<const N: usize> {
-    align: [Align; N],
-    /// What a line has room for. The first column gives way: names are long.
-    room: Option<usize>,
-    rows: Vec<[String; N]>,
-}
-
-/// Which side of its column a cell is on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Align {
-    Left,
-    Right,
-}
-
-impl<const N: usize> Table<N> {
-    /// An empty table.
-    pub(crate) fn new(align: [Align; N]) -> Table<N> {
-        Table { align, room: None, rows: Vec::new() }
-    }
-
-    /// Shortens what is in the first column, so that lines have `width` characters if they can.
-    pub(crate) fn fit(mut self, width: Option<usize>) -> Table<N> {
-        self.room = width;
-        self
-    }
-
-    /// Adds a row below the others.
-    pub(crate) fn row(&mut self, cells: [String; N]) {
-        self.rows.push(cells.map(|it| shortened(&one_line(&it), MOST_WIDTH).into_owned()));
-    }
-}
-
-impl<const N: usize> Display for Table<N> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let width = |i: usize| self.rows.iter().map(|it| it[i].chars().count()).max().unwrap_or(0);
-        let mut widths: [usize; N] = std::array::from_fn(width);
-        if let (Some(room), [first, others @ ..]) = (self.room, &mut widths[..]) {
-            let others: usize = others.iter().map(|it| GAP + *it).sum();
-            *first = room.saturating_sub(others).max(LEAST_WIDTH).min(*first);
-        }
-        for row in &self.rows {
-            let mut line = String::new();
-            for ((cell, &width), align) in row.iter().zip(&widths).zip(self.align) {
-                let cell = shortened(cell, width);
-                match align {
-                    Align::Left => write!(line, "{cell:<width$}  ")?,
-                    Align::Right => write!(line, "{cell:>width$}  ")?,
-                }
-            }
-            writeln!(f, "{}", line.trim_end())?;
-        }
-        Ok(())
-    }
-}
-
-/// At most `width` characters of a text: its start and its end, where names differ.
-fn shortened(text: &str, width: usize) -> Cow<'_, str> {
-    let len = text.chars().count();
-    if len <= width {
-        return text.into();
-    }
-    let kept = width.saturating_sub(1);
-    let (start, end) = (kept / 2, kept - kept / 2);
-    let chars = text.chars();
-    let start: String = chars.clone().take(start).collect();
-    let end: String = chars.skip(len - end).collect();
-    format!("{start}…{end}").into()
-}
-
-/// Between two columns.
-const GAP: usize = 2;
-/// What a column of names has even where there is no room.
-const LEAST_WIDTH: usize = 16;
-/// What no cell is longer than, so that one name of a megabyte does not make every line as long.
-const MOST_WIDTH: usize = 512;
-
 /// Writing to standard output failed.
 #[derive(Debug)]
 struct OutputError(io::Error);
@@ -213,15 +205,6 @@ impl std::error::Error for OutputError {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_cell_of_a_megabyte_does_not_make_every_line_as_long() {
-        let mut table = Table::new([Align::Left, Align::Right]);
-        table.row(["x".repeat(1 << 20), "[1, 2]".to_owned()]);
-        table.row(["short".to_owned(), "1, ".repeat(100_000)]);
-        let text = table.to_string();
-        assert!(text.len() < 5 * MOST_WIDTH && text.contains("xx…xx"), "{} bytes", text.len());
-    }
 
     #[test]
     fn bytes_have_three_digits() {
@@ -250,28 +233,5 @@ mod tests {
     #[test]
     fn names_from_files_cannot_forge_output() {
         assert_eq!(one_line("a\nerror: b\u{1b}[2J\u{202e}"), "a error: b\\u{1b}[2J\\u{202e}");
-    }
-
-    #[test]
-    fn columns_are_aligned() {
-        let mut table = Table::new([Align::Left, Align::Right]);
-        table.row(["a".into(), "1".into()]);
-        table.row(["bcd".into(), "234".into()]);
-        assert_eq!(table.to_string(), "a      1\nbcd  234\n");
-    }
-
-    #[test]
-    fn a_narrow_terminal_shortens_names_in_the_middle() {
-        let table = |width| {
-            let mut table = Table::new([Align::Left, Align::Right]).fit(width);
-            table.row(["model.layers.17.mlp.weight".into(), "12345".into()]);
-            table.row(["lm_head".into(), "1".into()]);
-            table.to_string()
-        };
-        let whole = "model.layers.17.mlp.weight  12345\nlm_head                         1\n";
-        assert_eq!(table(None), whole);
-        assert_eq!(table(Some(33)), whole);
-        assert_eq!(table(Some(24)), "model.la…p.weight  12345\nlm_head                1\n");
-        assert_eq!(table(Some(0)), "model.l…p.weight  12345\nlm_head               1\n");
     }
 }

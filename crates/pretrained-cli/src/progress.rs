@@ -1,4 +1,5 @@
-//! Progress on standard error: a bar on a terminal, a plain line now and then elsewhere.
+//! Progress on standard error: a bar on a terminal, a plain line now and then elsewhere, nothing
+//! with `--quiet`.
 
 use std::{
     io::IsTerminal,
@@ -8,7 +9,10 @@ use std::{
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use crate::output;
+use crate::{
+    output,
+    terminal::{Stream, toned_line},
+};
 
 /// The progress of one piece of long work.
 #[derive(Debug)]
@@ -34,7 +38,7 @@ impl Bar {
     }
 
     fn new(what: &str, template: &str) -> Bar {
-        let is_terminal = std::io::stderr().is_terminal();
+        let is_terminal = !output::is_quiet() && std::io::stderr().is_terminal();
         let target =
             if is_terminal { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
         let style = ProgressStyle::with_template(template).expect("the templates above are valid");
@@ -87,7 +91,7 @@ impl Bar {
     /// Writes a line that stays, above the bar.
     pub(crate) fn line(&self, line: &str) {
         if self.is_terminal {
-            self.bar.println(line);
+            self.bar.println(toned_line(Stream::Err, line));
         } else {
             output::note(line);
             self.wrote_line();

@@ -9,7 +9,11 @@ use pretrained::{
 };
 use serde_json::{Value, json};
 
-use crate::output::{Align, Table, bytes};
+use crate::{
+    output::bytes,
+    sources,
+    table::{Align, Table},
+};
 
 /// One checkpoint of a run, and what its trainer state says of it.
 #[derive(Debug)]
@@ -30,7 +34,8 @@ pub(crate) fn entries(root: &Path) -> Result<Vec<Entry>> {
         for file in fs::read_dir(&checkpoint.path).with_context(list)? {
             bytes += file.and_then(|it| it.metadata()).with_context(list)?.len();
         }
-        let state = fs::read_to_string(checkpoint.path.join(TrainerState::FILE)).ok();
+        let state = Some(checkpoint.path.join(TrainerState::FILE)).filter(|it| it.exists());
+        let state = state.and_then(|it| fs::read_to_string(sources::file(&it)).ok());
         let state = state.and_then(|it| TrainerState::parse(&it).ok());
         Ok(Entry { checkpoint, bytes, state })
     };
@@ -69,10 +74,11 @@ impl Entry {
     }
 }
 
-/// The checkpoints in aligned columns; the best one is marked.
-pub(crate) fn table(entries: &[Entry], best: Option<u64>) -> Table<6> {
+/// The checkpoints in aligned columns, for lines of `width` characters if there is a limit; the best
+/// one is marked.
+pub(crate) fn table(entries: &[Entry], best: Option<u64>, width: Option<usize>) -> Table<6> {
     use Align::{Left, Right};
-    let mut table = Table::new([Right, Right, Right, Right, Right, Left]);
+    let mut table = Table::new([Right, Right, Right, Right, Right, Left]).names_in(5).fit(width);
     table.row(["step", "epoch", "loss", "eval_loss", "size", "path"].map(str::to_owned));
     for it in entries {
         let number = |value: Option<f64>| value.map_or("-".to_owned(), |it| format!("{it:.4}"));

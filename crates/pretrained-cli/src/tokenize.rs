@@ -5,7 +5,7 @@ use std::{path::PathBuf, process::ExitCode};
 use anyhow::Context;
 use pretrained::tokenizer::AutoTokenizer;
 
-use crate::output;
+use crate::{output, sources};
 
 /// Turn text into token ids, or ids into text.
 #[derive(Debug, clap::Args)]
@@ -29,7 +29,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
-    let tokenizer = AutoTokenizer::from_pretrained(pretrained::artifact::resolve(&args.model)?)?;
+    let tokenizer = AutoTokenizer::from_pretrained(sources::tokenizer(&args.model)?)?;
     if args.decode {
         let ids = parse_ids(&args.text)?;
         if let Some(id) = ids.iter().find(|&&it| tokenizer.id_to_token(it).is_none()) {

@@ -8,7 +8,7 @@ use std::{
 use anyhow::{Context, bail};
 use pretrained::{
     Trainer,
-    artifact::{AutoConfig, CONFIG, resolve},
+    artifact::{AutoConfig, CONFIG},
     checkpoint::Checkpoints,
     config::Config,
     tokenizer::AutoTokenizer,
@@ -18,20 +18,22 @@ use pretrained::{
 use signal_hook::consts::{SIGINT, SIGTERM};
 
 use crate::{
-    datasets, device, eval::default_block_size, interrupt::Interrupt, output,
+    datasets, device, eval::default_block_size, interrupt::Interrupt, output, sources,
     train_progress::TrainProgress, training_options::TrainingOptions,
 };
 
 /// Train a model: a new one from a configuration, or one that is there.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:
+#[command(
+    after_help = "The finished model is saved into the run's directory, beside the checkpoints. Interrupted by SIGINT or
+SIGTERM the run finishes its step, saves a checkpoint and ends with 130 or 143; a second signal ends it
+at once.
+
+Examples:
   pretrained train --output-dir run --model llama --text notes.txt --save-total-limit 2
   pretrained train --output-dir run --config config.json --tokenizer tokenizer --text notes.txt --max-steps 300
-  pretrained train --output-dir run --model llama --text notes.txt --resume
-
-The finished model is saved into the run's directory, beside the checkpoints. Interrupted by SIGINT or
-SIGTERM the run finishes its step, saves a checkpoint and ends with 130 or 143; a second signal ends it
-at once.")]
+  pretrained train --output-dir run --model llama --text notes.txt --resume"
+)]
 pub(crate) struct Args {
     /// Directory of the run: checkpoints and the finished model
     #[arg(long, value_name = "RUN")]
@@ -90,7 +92,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
         (None, Some(config), Some(tokenizer)) => (read_config(config)?, tokenizer),
         _ => bail!("--model, or --config with --tokenizer, says what to train"),
     };
-    let tokenizer = AutoTokenizer::from_pretrained(resolve(tokenizer_dir)?)?;
+    let tokenizer = AutoTokenizer::from_pretrained(sources::tokenizer(tokenizer_dir)?)?;
     let block_size = args.block_size.unwrap_or_else(|| default_block_size(&config));
     // Before the text is tokenized, which may take minutes.
     check_fit(&args, &config, &tokenizer, block_size)?;
@@ -185,6 +187,7 @@ fn model(
     };
     Ok(match &args.model {
         Some(dir) => {
+            sources::weights(dir)?;
             let options = LoadOptions { device, dtype, ..LoadOptions::default() };
             AutoModelForCausalLM::from_pretrained_with(dir, &options)?
         }
@@ -195,7 +198,8 @@ fn model(
 }
 
 fn read_config(path: &Path) -> anyhow::Result<Config> {
-    let json = std::fs::read_to_string(path).with_context(|| format!("read {}", path.display()))?;
+    let json = std::fs::read_to_string(sources::file(path))
+        .with_context(|| format!("read {}", path.display()))?;
     let config = Config::parse(&json).with_context(|| path.display().to_string())?;
     config.architecture().with_context(|| path.display().to_string())?;
     Ok(config)

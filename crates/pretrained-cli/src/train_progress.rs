@@ -7,7 +7,7 @@ use pretrained::{
     train::{Event, LogEntry, StepReport},
 };
 
-use crate::progress::Bar;
+use crate::{output::short, progress::Bar};
 
 /// Shows a run's events: a bar with loss, learning rate and speed, and a line for what stays.
 #[derive(Debug)]
@@ -120,16 +120,4 @@ fn spell(entry: &LogEntry) -> String {
         }
     }
     format!("step {}: {}", entry.step(), parts.join(", "))
-}
-
-/// Four digits of a number.
-fn short(value: f64) -> String {
-    match value.abs() {
-        0.0 => "0".to_owned(),
-        1e-3..1e5 => {
-            let text = format!("{value:.4}");
-            text.trim_end_matches('0').trim_end_matches('.').to_owned()
-        }
-        _ => format!("{value:.3e}"),
-    }
 }

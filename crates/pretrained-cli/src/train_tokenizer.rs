@@ -5,12 +5,13 @@ use std::{path::PathBuf, process::ExitCode};
 use anyhow::Context;
 use pretrained::tokenizer::{Progress, SpecialTokens, TokenizerTrainer};
 
-use crate::{output, progress::Bar};
+use crate::{output, progress::Bar, sources};
 
 /// Train a byte-level BPE tokenizer on text files.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example:
-  pretrained train-tokenizer --text corpus.txt --vocab-size 8192 --out tokenizer")]
+#[command(after_help = "Examples:
+  pretrained train-tokenizer --text corpus.txt --vocab-size 8192 --out tokenizer
+  pretrained train-tokenizer --text a.txt b.txt --min-frequency 5 --model-max-length 2048 --out tokenizer")]
 pub(crate) struct Args {
     /// Text to train on, UTF-8
     #[arg(long, required = true, num_args = 1.., value_name = "FILE")]
@@ -49,7 +50,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
     };
     let bar = Bar::bytes("reading");
     let tokenizer = trainer
-        .train_files(&args.text, |progress| match progress {
+        .train_files(sources::files(&args.text), |progress| match progress {
             Progress::Counting { done, total } => bar.set(done, total),
             _ => bar.working("merging pairs"),
         })

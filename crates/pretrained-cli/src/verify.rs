@@ -15,7 +15,8 @@ use serde_json::{Value, json};
 
 use crate::{
     output::{self, bytes, count, one_line},
-    runs,
+    runs, sources,
+    terminal::{Stream, Tone, toned},
 };
 
 /// Check that a file of weights, a model directory, a checkpoint or a whole run is undamaged.
@@ -23,6 +24,10 @@ use crate::{
 /// Where a checkpoint has a manifest, every byte is compared with it; elsewhere it is checked that
 /// all files are there and agree with each other. Exit code 0: whole; 1: damaged, or not readable.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  pretrained verify llama-3.2-1b
+  pretrained verify runs/notes --values
+  pretrained verify runs/notes/checkpoint-600 --json")]
 pub(crate) struct Args {
     /// A .safetensors or .bin file, a model directory, org/name or org/name@revision from the
     /// Hugging Face cache, a checkpoint, or the directory of a run.
@@ -56,7 +61,7 @@ struct Verified {
 pub(crate) fn run(args: Args) -> Result<ExitCode> {
     let strictness = if args.compat { Strictness::Compat } else { Strictness::Strict };
     let options = VerifyOptions { variant: args.variant, values: args.values, strictness };
-    let path = artifact::resolve(&args.path)?;
+    let path = sources::weights(&args.path)?;
     let mut targets = Vec::new();
     if runs::is_run(&path) {
         let checkpoints = Checkpoints::read(&path)?.list()?;
@@ -94,6 +99,7 @@ pub(crate) fn run(args: Args) -> Result<ExitCode> {
 }
 
 fn verify(path: &Path, options: &VerifyOptions) -> Result<Verified> {
+    output::detail(format_args!("checks {}", path.display()));
     let structure = artifact::verify(path, options)?;
     let is_checkpoint = [MANIFEST, TrainerState::FILE].iter().any(|it| path.join(it).exists());
     let content = is_checkpoint.then(|| checkpoint::verify(path)).transpose()?;
@@ -207,9 +213,10 @@ impl Verified {
                 true => "every byte as it was saved",
                 false => "structure only, there is no manifest to compare the bytes with",
             };
-            text += &format!("{path}: whole, {tensors} tensors, {} ({how})\n", bytes(size));
+            let whole = toned(Stream::Out, Tone::Good, "whole");
+            text += &format!("{path}: {whole}, {tensors} tensors, {} ({how})\n", bytes(size));
         } else {
-            text += &format!("{path}: damaged\n");
+            text += &format!("{path}: {}\n", toned(Stream::Out, Tone::Bad, "damaged"));
             for problem in &self.problems {
                 text += &format!("  {}\n", one_line(problem));
             }

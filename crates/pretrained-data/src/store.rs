@@ -98,7 +98,7 @@ pub(crate) struct Builder {
 
 enum Columns {
     Memory([Vec<u8>; 3]),
-    Files { staged: Box<StagedDir>, files: [BufWriter<NewFile>; 3], dir: PathBuf },
+    Files { staged: Box<StagedDir>, files: Box<[BufWriter<NewFile>; 3]>, dir: PathBuf },
 }
 
 impl Builder {
@@ -112,7 +112,7 @@ impl Builder {
                     let file = NewFile::create(&staged.path().join(name)).map_err(Error::Cache)?;
                     Ok::<_, Error>(BufWriter::with_capacity(1 << 20, file))
                 };
-                let files = [create(NAMES[0])?, create(NAMES[1])?, create(NAMES[2])?];
+                let files = Box::new([create(NAMES[0])?, create(NAMES[1])?, create(NAMES[2])?]);
                 Columns::Files { staged, files, dir: dir.to_owned() }
             }
         };
@@ -171,7 +171,7 @@ impl Builder {
                 })
             }
             Columns::Files { staged, files, dir } => {
-                for (name, file) in NAMES.iter().zip(files) {
+                for (name, file) in NAMES.iter().zip(*files) {
                     let file = file.into_inner().map_err(|e| e.into_error());
                     file.map_err(|e| failed("write", &dir.join(name), e))?;
                 }

@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use crate::{Error, error::is_refusal, held, seam};
+use crate::{Error, around, error::is_refusal, held, seam};
 
 /// A file that did not exist before, for writing into a staged directory.
 ///
@@ -14,6 +14,8 @@ use crate::{Error, error::is_refusal, held, seam};
 pub struct NewFile {
     path: PathBuf,
     file: Arc<File>,
+    /// The same around the page cache, if it is to be written so.
+    direct: Option<File>,
     /// How much was written one after the other, and how much of that is on its way to the disk.
     written: u64,
     started: u64,
@@ -24,7 +26,8 @@ impl NewFile {
     pub fn create(path: &Path) -> Result<NewFile, Error> {
         let file = Arc::new(seam::create_file(path)?);
         held::hold(path, &file);
-        Ok(NewFile { path: path.to_owned(), file, written: 0, started: 0 })
+        let direct = around::open_to_write(path);
+        Ok(NewFile { path: path.to_owned(), file, direct, written: 0, started: 0 })
     }
 
     /// Where it is.
@@ -51,7 +54,17 @@ impl NewFile {
     }
 
     /// Writes all of `bytes` at `offset`. Threads may write different ranges at once.
-    pub fn write_all_at(&self, mut bytes: &[u8], mut offset: u64) -> Result<(), Error> {
+    pub fn write_all_at(&self, bytes: &[u8], offset: u64) -> Result<(), Error> {
+        let Some(direct) = self.direct.as_ref().filter(|_| bytes.len() >= LEAST_DIRECT) else {
+            return self.write_through(bytes, offset);
+        };
+        let done = around::write_blocks(self, direct, bytes, offset)?;
+        self.write_through(&bytes[..done.start], offset)?;
+        self.write_through(&bytes[done.end..], offset + done.end as u64)
+    }
+
+    /// Writes through the page cache.
+    fn write_through(&self, mut bytes: &[u8], mut offset: u64) -> Result<(), Error> {
         let (start, len) = (offset, bytes.len() as u64);
         while !bytes.is_empty() {
             match seam::write_at(&self.file, &self.path, bytes, offset) {
@@ -102,3 +115,5 @@ pub fn write_new(path: &Path, bytes: &[u8]) -> Result<(), Error> {
 
 /// Less than this is not worth a system call.
 const PIECE: u64 = 4 << 20;
+/// Less than this is not worth a way around the page cache.
+const LEAST_DIRECT: usize = 256 << 10;

@@ -181,6 +181,23 @@ pub(crate) fn create_file(path: &Path) -> Result<File, Error> {
         .map_err(|e| Error::new("create", path, e))
 }
 
+/// Opens a file around the page cache.
+#[cfg(target_os = "linux")]
+pub(crate) fn open_direct(path: &Path, write: bool) -> io::Result<File> {
+    use std::os::unix::fs::OpenOptionsExt;
+
+    let flags = rustix::fs::OFlags::DIRECT | rustix::fs::OFlags::NOFOLLOW;
+    let mut options = OpenOptions::new();
+    options.read(!write).write(write).custom_flags(flags.bits().cast_signed());
+    Call::new(Op::Open, path).run(|| options.open(path))
+}
+
+/// Elsewhere there is no such flag.
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn open_direct(_: &Path, _: bool) -> io::Result<File> {
+    Err(rustix::io::Errno::NOSYS.into())
+}
+
 /// Opens a lock file, which may or may not exist.
 pub(crate) fn open_lock(path: &Path) -> Result<File, Error> {
     let mut options = OpenOptions::new();

@@ -60,9 +60,38 @@ pub fn cuda_is_available() -> bool {
     *AVAILABLE.get_or_init(|| load_libtorch_cuda().is_some() && tch::Cuda::is_available())
 }
 
+/// Whether libtorch can use a GPU, or why not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Cuda {
+    /// It can use so many.
+    Usable(usize),
+    /// There is no NVIDIA driver.
+    NoDriver,
+    /// There is a driver, and libtorch was built without CUDA.
+    NotBuilt,
+    /// There are both, and libtorch finds no GPU: there is none, it is hidden, or the driver is too
+    /// old.
+    NoDevice,
+}
+
+/// Asks libtorch, and its parts where it says no.
+pub(crate) fn cuda() -> Cuda {
+    if cuda_is_available() {
+        return Cuda::Usable(usize::try_from(tch::Cuda::device_count()).unwrap_or_default());
+    }
+    if load(DRIVER.into()).is_none() {
+        Cuda::NoDriver
+    } else if load_libtorch_cuda().is_none() {
+        Cuda::NotBuilt
+    } else {
+        Cuda::NoDevice
+    }
+}
+
 fn load_libtorch_cuda() -> Option<()> {
     // Loading costs up to a second, so only where there is a driver.
-    load("libcuda.so.1".into())?;
+    load(DRIVER.into())?;
     load(libtorch_dir()?.join("libtorch_cuda.so"))
 }
 
@@ -79,10 +108,13 @@ fn load(path: PathBuf) -> Option<()> {
 }
 
 /// The directory that this process has libtorch from.
-fn libtorch_dir() -> Option<PathBuf> {
+pub(crate) fn libtorch_dir() -> Option<PathBuf> {
     let maps = std::fs::read_to_string("/proc/self/maps").ok()?;
     let path = maps.lines().find_map(|line| {
         Some(&line[line.find('/')?..]).filter(|it| it.ends_with("/libtorch_cpu.so"))
     })?;
     PathBuf::from(path).parent().map(Into::into)
 }
+
+/// NVIDIA's driver.
+const DRIVER: &str = "libcuda.so.1";

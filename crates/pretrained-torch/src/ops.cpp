@@ -1,5 +1,6 @@
 // Operators of libtorch that tch does not bind.
 
+#include <ATen/Version.h>
 #include <ATen/autocast_mode.h>
 #include <ATen/core/Tensor.h>
 #include <ATen/core/grad_mode.h>
@@ -8,8 +9,11 @@
 #include <torch/csrc/autograd/function.h>
 #include <torch/csrc/autograd/functions/utils.h>
 
+#include <torch/headeronly/version.h>
+
 #include <cstring>
 #include <exception>
+#include <string>
 #include <vector>
 
 namespace {
@@ -123,6 +127,23 @@ void pretrained_assign(at::Tensor *slots, size_t i, const at::Tensor *value) noe
 
 // A parameter that has no gradient.
 void pretrained_clear_gradient(const at::Tensor *parameter) noexcept { parameter->mutable_grad().reset(); }
+
+// Writes what this was compiled for, and what the library that is loaded says of itself.
+bool pretrained_describe(char *text, size_t len, char *error, size_t error_len) noexcept {
+  return attempt(error, error_len, [&] {
+#ifdef _GLIBCXX_USE_CXX11_ABI
+    const std::string abi = std::to_string(_GLIBCXX_USE_CXX11_ABI);
+#else
+    const std::string abi = "1"; // Libraries other than GCC's have no older one.
+#endif
+    const std::string built_for = std::to_string(TORCH_VERSION_MAJOR) + "." +
+                                  std::to_string(TORCH_VERSION_MINOR) + "." +
+                                  std::to_string(TORCH_VERSION_PATCH);
+    const std::string all =
+        "built for: " + built_for + "\ncxx11 abi: " + abi + "\n" + at::show_config();
+    std::strncpy(text, all.c_str(), len - 1);
+  });
+}
 
 // Computes in bfloat16 from here on, where that is safe, on this thread.
 void pretrained_autocast_begin(bool cuda) noexcept {

@@ -61,7 +61,12 @@ impl<'scope, 'env, E: std::error::Error + Send + Sync + 'static> Saver<'scope, '
                 let checkpoints = self.checkpoints;
                 let handle = self
                     .scope
-                    .spawn(move || publish(checkpoints, step, &files, &keep, |dir| snapshot(dir)));
+                    // The steps need the cores and the memory.
+                    .spawn(move || {
+                        pretrained_fs::around_cache(|| {
+                            publish(checkpoints, step, &files, &keep, |dir| snapshot(dir))
+                        })
+                    });
                 self.in_flight = Some((step, start.elapsed(), handle));
             }
             Ok(None) => {

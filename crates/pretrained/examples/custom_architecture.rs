@@ -32,7 +32,7 @@ fn save(p: &Params, path: &Path) -> Result<(), Box<dyn Error>> {
 }
 
 fn load(path: &Path) -> Result<Params, Box<dyn Error>> {
-    let file = TensorFile::open(path)?;
+    let file = TensorFile::read(path)?;
     let mut params = Params::new();
     for (name, view) in file.tensors() {
         let shape: Vec<i64> = view.shape().iter().map(|&it| it as i64).collect();

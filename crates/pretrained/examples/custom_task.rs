@@ -45,22 +45,20 @@ impl Task for Line {
 
 fn main() -> Result<(), Box<dyn Error>> {
     let run = env::args().nth(1).ok_or("where to?")?;
-    let (max_steps, save_steps) = (1000, 100.0);
-    let (output_dir, save_strategy) = (run.into(), SaveStrategy::Steps);
     let args = TrainingArguments {
-        output_dir,
-        max_steps,
+        output_dir: run.into(),
+        max_steps: 1000,
         learning_rate: 0.1,
-        save_strategy,
-        save_steps,
-        save_total_limit: Some(2),
+        save_strategy: SaveStrategy::Steps,
+        save_steps: 100.0,
         ..TrainingArguments::default()
     };
     let checkpoints = Checkpoints::open(&args.output_dir)?;
     let dims = Dims { examples: 1000 * 8, eval_examples: None, identity: BTreeMap::new() };
     let mut line = Line([0.0; 2]);
-    let watch = |_: &Event<'_>| Action::CONTINUE;
-    train(&mut line, &args, &dims, &checkpoints, Resume::Latest, watch)?;
+    let begun = checkpoints.latest()?.checkpoint.is_some();
+    let resume = if begun { Resume::Latest } else { Resume::No };
+    train(&mut line, &args, &dims, &checkpoints, resume, |_: &Event<'_>| Action::CONTINUE)?;
     println!("y = {:.3} x + {:.3}", line.0[0], line.0[1]);
     Ok(())
 }

@@ -32,8 +32,10 @@ fn main() -> Result<(), Box<dyn Error>> {
         load_best_model_at_end: true,
         ..TrainingArguments::default()
     };
+    let begun = Checkpoints::open(&args.output_dir)?.latest()?.checkpoint.is_some();
+    let resume = if begun { Resume::Latest } else { Resume::No };
     let mut trainer = Trainer::new(&model, &tokenizer, args, data, Some(Box::new(eval)))?;
-    trainer.train_with(Resume::Latest, |event| {
+    trainer.train_with(resume, |event| {
         if let Event::Logged(entry) = event {
             println!("step {}: {:?}", entry.step(), entry.get("loss").or(entry.get("eval_loss")));
         }

@@ -30,6 +30,11 @@ impl GenerationConfig {
         self.document.get(key)
     }
 
+    /// The whole document as it was read.
+    pub fn document(&self) -> &Object {
+        &self.document
+    }
+
     /// The document that transformers writes for a model with these settings: those that are set,
     /// its version, and every field that is not known.
     pub fn for_save(&self) -> Result<GenerationConfig, Error> {

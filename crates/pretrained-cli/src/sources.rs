@@ -1,0 +1,65 @@
+//! Which files a command reads, for who asks with `--verbose`.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use pretrained::{
+    artifact::{self, CONFIG, GENERATION_CONFIG, OpenOptions},
+    tokenizer::TokenizerFiles,
+};
+
+use crate::output::{self, bytes};
+
+/// The place of a model whose weights are read.
+pub(crate) fn weights(path: &Path) -> anyhow::Result<PathBuf> {
+    let path = artifact::resolve(path)?;
+    if output::is_verbose() {
+        tell_weights(&path);
+    }
+    Ok(path)
+}
+
+/// The directory of a tokenizer that is read.
+pub(crate) fn tokenizer(path: &Path) -> anyhow::Result<PathBuf> {
+    let path = artifact::resolve(path)?;
+    if output::is_verbose() && path.is_dir() {
+        // What cannot be read is for the command to report, here and below.
+        let files = TokenizerFiles::read(&path).unwrap_or_default();
+        files.names().for_each(|it| tell(&path.join(it)));
+    }
+    Ok(path)
+}
+
+/// A file that is read as it is named.
+pub(crate) fn file(path: &Path) -> &Path {
+    if output::is_verbose() {
+        tell(path);
+    }
+    path
+}
+
+/// Files that are read as they are named.
+pub(crate) fn files(paths: &[PathBuf]) -> &[PathBuf] {
+    paths.iter().for_each(|it| {
+        file(it);
+    });
+    paths
+}
+
+fn tell_weights(path: &Path) {
+    if !path.is_dir() {
+        return tell(path);
+    }
+    let configs = [CONFIG, GENERATION_CONFIG].map(|it| path.join(it));
+    configs.iter().filter(|it| it.exists()).for_each(|it| tell(it));
+    if let Ok(found) = artifact::inspect(path, &OpenOptions::default()) {
+        found.files.iter().for_each(|it| tell(&path.join(&it.name)));
+    }
+}
+
+fn tell(path: &Path) {
+    let size = fs::metadata(path).map(|it| format!(", {}", bytes(it.len()))).unwrap_or_default();
+    output::detail(format_args!("reads {}{size}", path.display()));
+}

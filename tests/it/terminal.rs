@@ -1,0 +1,150 @@
+//! What is on the screen: how much `--quiet` and `--verbose` leave or add, colours, and lines that fit.
+
+use std::fs;
+use std::process::Output;
+
+use serde_json::{Value, json};
+
+use crate::command::{pretrained, program, succeeds};
+use crate::python;
+use crate::tiny::Tiny;
+
+/// What the command writes on a terminal of so many columns.
+fn on_terminal(arguments: &[&str], env: Value, columns: u16) -> String {
+    let program = program().to_str().expect("UTF-8");
+    let command: Vec<&str> = [program].into_iter().chain(arguments.iter().copied()).collect();
+    let given = json!({"command": command, "env": env, "columns": columns});
+    let said = python::call("terminal.run", given);
+    said["text"].as_str().expect("text").to_owned()
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).expect("UTF-8")
+}
+
+#[test]
+fn quiet_leaves_errors_alone_and_verbose_names_files() {
+    let scratch = tempfile::tempdir().expect("a scratch directory");
+    let model = Tiny::get().model();
+    let run = |flags: &[&str]| {
+        let mut command = pretrained(["generate", "--prompt", "Once", "--max-new-tokens", "3"]);
+        command.arg(&model).args(flags).output().expect("the command starts")
+    };
+    let (quiet, usual, verbose) = (run(&["-q"]), run(&[]), run(&["-v"]));
+    assert_eq!(stderr(&quiet), "");
+    assert!(stderr(&usual).starts_with("3 tokens, "), "{}", stderr(&usual));
+    for part in ["/config.json, ", "/model.safetensors, ", "/tokenizer.json, ", "runs on the CPU"] {
+        assert!(stderr(&verbose).contains(part), "{part}: {}", stderr(&verbose));
+    }
+    let listed = stderr(&pretrained(["verify", "-v"]).arg(&model).output().expect("it starts"));
+    assert!(listed.contains("checks "), "{listed}");
+    assert_eq!(quiet.stdout, usual.stdout);
+    assert_eq!(verbose.stdout, usual.stdout);
+
+    let (first, second) = (scratch.path().join("quiet"), scratch.path().join("usual"));
+    let quiet = Tiny::get().train(&first, 3, 3).arg("-q").output().expect("the command starts");
+    assert!(quiet.status.success() && quiet.stderr.is_empty(), "{}", stderr(&quiet));
+    assert!(String::from_utf8_lossy(&quiet.stdout).contains("step 3"));
+    let usual = Tiny::get().train(&second, 3, 3).output().expect("the command starts");
+    assert!(stderr(&usual).contains("step 3: loss "), "{}", stderr(&usual));
+    assert!(stderr(&usual).contains("saved "), "{}", stderr(&usual));
+}
+
+#[test]
+fn an_error_is_one_line_or_with_verbose_a_line_for_each_cause() {
+    let scratch = tempfile::tempdir().expect("a scratch directory");
+    let model = scratch.path().join("model");
+    fs::create_dir(&model).expect("a directory is made");
+    fs::write(model.join("config.json"), "{").expect("written");
+    let run = |flag: &str| {
+        pretrained(["inspect", flag]).arg(&model).output().expect("the command starts")
+    };
+    let quiet = stderr(&run("-q"));
+    assert_eq!(quiet.lines().count(), 1, "{quiet}");
+    assert!(quiet.starts_with("error: "), "{quiet}");
+    let verbose = stderr(&run("-v"));
+    let causes: Vec<&str> =
+        verbose.lines().filter_map(|it| it.strip_prefix("  because: ")).collect();
+    assert!(!causes.is_empty(), "{verbose}");
+    let first = verbose.lines().find_map(|it| it.strip_prefix("error: ")).expect("an error");
+    assert_eq!(quiet, format!("error: {first}: {}\n", causes.join(": ")), "the same words");
+}
+
+#[test]
+fn colours_are_for_terminals_that_want_them() {
+    let model = Tiny::get().model();
+    let model = model.to_str().expect("UTF-8");
+    let verify = |env| on_terminal(&["verify", model], env, 80);
+    assert!(verify(json!({})).contains("\u{1b}[32mwhole\u{1b}[0m"), "{}", verify(json!({})));
+    for env in [json!({"NO_COLOR": "1"}), json!({"TERM": "dumb"})] {
+        let said = verify(env);
+        assert!(said.contains(": whole, ") && !said.contains('\u{1b}'), "{said:?}");
+    }
+    let piped = succeeds(pretrained(["verify"]).arg(model));
+    assert!(piped.contains(": whole, ") && !piped.contains('\u{1b}'), "{piped:?}");
+    let error = on_terminal(&["verify", "/nowhere"], json!({}), 80);
+    assert!(error.contains("\u{1b}[31merror:\u{1b}[0m /nowhere"), "{error:?}");
+}
+
+#[test]
+fn lines_fit_the_terminal_and_are_whole_in_a_pipe() {
+    let scratch = tempfile::tempdir().expect("a scratch directory");
+    let (model, run) = (Tiny::get().model(), scratch.path().join("a-run-with-quite-a-long-name"));
+    succeeds(&mut Tiny::get().train(&run, 4, 2));
+    let (model, run) = (model.to_str().expect("UTF-8"), run.to_str().expect("UTF-8"));
+    // Quiet, as the bar would be among the lines.
+    for arguments in [
+        &["inspect", "-q", model][..],
+        &["checkpoints", "list", "-q", run],
+        &["diff", "-q", model, run],
+    ] {
+        let table = |text: &str| -> Vec<String> {
+            let is_row = |it: &&str| it.contains("  ") && !it.starts_with(['A', 'B']);
+            text.lines().filter(is_row).map(str::to_owned).collect()
+        };
+        for (env, columns) in [(json!({}), 72), (json!({"COLUMNS": "72"}), 200)] {
+            let narrow = table(&on_terminal(arguments, env, columns));
+            let widest = narrow.iter().map(|it| it.chars().count()).max();
+            assert!(widest.is_some_and(|it| it <= 72), "{arguments:?}: {narrow:#?}");
+            assert!(narrow.iter().any(|it| it.contains('…')), "{arguments:?}: {narrow:#?}");
+        }
+        let mut piped = pretrained(arguments);
+        let piped = piped.env("COLUMNS", "72").output().expect("the command starts");
+        let piped = String::from_utf8(piped.stdout).expect("UTF-8");
+        assert!(!piped.contains('…'), "{arguments:?}: {piped}");
+    }
+}
+
+#[test]
+fn completions_and_manual_pages_are_written() {
+    let scratch = tempfile::tempdir().expect("a scratch directory");
+    for (shell, start) in [("bash", "_pretrained()"), ("zsh", "#compdef"), ("fish", "# Print")] {
+        let script = succeeds(pretrained(["completions"]).arg(shell));
+        assert!(script.starts_with(start) && script.contains("checkpoints"), "{shell}: {script}");
+    }
+    let page = succeeds(&mut pretrained(["man"]));
+    assert!(page.contains(".TH pretrained 1"), "{page}");
+    let dir = scratch.path().join("share/man1");
+    let said = succeeds(pretrained(["man"]).arg(&dir));
+    let n = fs::read_dir(&dir).expect("pages").count();
+    assert_eq!(said, format!("{}: {n} pages\n", dir.display()));
+    for name in ["pretrained.1", "pretrained-train.1", "pretrained-checkpoints-prune.1"] {
+        assert!(dir.join(name).exists(), "{name}");
+    }
+    // Written anew over the old ones.
+    succeeds(pretrained(["man"]).arg(&dir));
+}
+
+#[test]
+fn doctor_finds_a_libtorch_that_computes() {
+    let output = pretrained(["doctor", "--json"]).output().expect("the command starts");
+    let said: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert_eq!(said["libtorch"]["version"], said["libtorch"]["built_for"], "{said}");
+    assert_eq!(said["libtorch"]["threads"], 1, "as OMP_NUM_THREADS says");
+    assert!(said["libtorch"]["path"].as_str().expect("Linux tells").ends_with("/lib"), "{said}");
+    // A machine may be out of room, or have a GPU that nobody can use; the two must agree.
+    assert_eq!(output.status.success(), said["well"] == json!(true), "{said}");
+    let text = pretrained(["doctor"]).output().expect("the command starts");
+    assert_eq!(text.status.code(), output.status.code());
+    assert!(String::from_utf8_lossy(&text.stdout).contains("avx512_bf16 "), "or another CPU");
+}

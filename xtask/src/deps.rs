@@ -1,0 +1,150 @@
+//! `cargo xtask deps`: what we take from others. Licences that `deny.toml` allows, no dependency that nothing uses;
+//! and, where it is installed, all that `cargo deny` knows besides, advisories above all.
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result, bail};
+use serde_json::Value;
+
+use crate::process::{self, cargo};
+use crate::workspace;
+
+pub(crate) fn run() -> Result<()> {
+    let metadata = process::output(&mut cargo(["metadata", "--format-version", "1", "--locked"]))?;
+    let metadata: Value = serde_json::from_str(&metadata).context("read cargo's metadata")?;
+    let packages = metadata["packages"].as_array().context("cargo's metadata has packages")?;
+    let allowed = allowed(&workspace::read("deny.toml")?);
+    let mut findings = Vec::new();
+    for package in packages {
+        let name = package["name"].as_str().unwrap_or_default();
+        match package["source"].is_null() {
+            true => findings.extend(unused(package)?),
+            false => match package["license"].as_str() {
+                Some(license) if is_allowed(license, &allowed) => (),
+                license => findings.push(format!(
+                    "{name} has the licence {}, which deny.toml does not allow",
+                    license.unwrap_or("of a file of its own")
+                )),
+            },
+        }
+    }
+    if !findings.is_empty() {
+        bail!("{} to look at:\n  {}", findings.len(), findings.join("\n  "));
+    }
+    eprintln!("deps: {} packages in order", packages.len());
+    match process::output(&mut cargo(["deny", "--version"])) {
+        Ok(_) => process::run(&mut cargo(["deny", "check"])),
+        Err(_) => {
+            eprintln!(
+                "deps: cargo-deny is not installed, so nobody looked for advisories; `cargo install \
+                 --locked cargo-deny` changes that"
+            );
+            Ok(())
+        }
+    }
+}
+
+/// The licences of `deny.toml`'s list.
+fn allowed(deny: &str) -> Vec<String> {
+    let list = deny.split_once("[licenses]").map_or("", |it| it.1);
+    let list = list.split_once(']').map_or("", |it| it.0);
+    list.split('"').skip(1).step_by(2).map(str::to_owned).collect()
+}
+
+/// Whether an SPDX expression leaves a choice that is allowed. `/` is an old way to write `OR`.
+fn is_allowed(license: &str, allowed: &[String]) -> bool {
+    let license = license.replace('/', " OR ");
+    parts(&license, " AND ").iter().all(|part| {
+        let part = part.trim();
+        let inner = part.strip_prefix('(').and_then(|it| it.strip_suffix(')'));
+        match (inner, part.contains(" OR ")) {
+            (Some(inner), _) => is_allowed(inner, allowed),
+            (None, true) => parts(part, " OR ").iter().any(|it| is_allowed(it, allowed)),
+            (None, false) => allowed.iter().any(|it| it == part),
+        }
+    })
+}
+
+/// An expression's parts at a word, outside of parentheses.
+fn parts<'a>(expression: &'a str, word: &str) -> Vec<&'a str> {
+    let (mut parts, mut depth, mut start) = (Vec::new(), 0i32, 0);
+    for (at, char) in expression.char_indices() {
+        depth += i32::from(char == '(') - i32::from(char == ')');
+        if depth == 0 && at >= start && expression[at..].starts_with(word) {
+            parts.push(&expression[start..at]);
+            start = at + word.len();
+        }
+    }
+    parts.push(&expression[start..]);
+    parts
+}
+
+/// Dependencies of one of our packages that none of its sources names.
+fn unused(package: &Value) -> Result<Vec<String>> {
+    let name = package["name"].as_str().unwrap_or_default();
+    let manifest = package["manifest_path"].as_str().context("a package has a manifest")?;
+    let mut sources = String::new();
+    read_sources(Path::new(manifest).parent().context("it is in a directory")?, &mut sources)?;
+    let dependencies = package["dependencies"].as_array().context("it has dependencies")?;
+    let names = dependencies.iter().filter_map(|it| it["rename"].as_str().or(it["name"].as_str()));
+    Ok(names
+        .filter(|it| !NAMED_NOWHERE.contains(it) && !mentions(&sources, &it.replace('-', "_")))
+        .map(|it| format!("{name} depends on {it}, which none of its sources names"))
+        .collect())
+}
+
+/// Whether a text has a word.
+fn mentions(text: &str, word: &str) -> bool {
+    let is_part = |it: char| it.is_alphanumeric() || it == '_';
+    text.match_indices(word).any(|(at, _)| {
+        !text[..at].ends_with(is_part) && !text[at + word.len()..].starts_with(is_part)
+    })
+}
+
+fn read_sources(dir: &Path, sources: &mut String) -> Result<()> {
+    for entry in fs::read_dir(dir).with_context(|| format!("read {}", dir.display()))? {
+        let path = entry.with_context(|| format!("read {}", dir.display()))?.path();
+        if path.is_dir() && !path.ends_with("target") && !path.ends_with("consumer") {
+            read_sources(&path, sources)?;
+        } else if path.extension().is_some_and(|it| it == "rs") {
+            *sources +=
+                &fs::read_to_string(&path).with_context(|| format!("read {}", path.display()))?;
+        }
+    }
+    Ok(())
+}
+
+/// What is depended on for what it links or switches on.
+const NAMED_NOWHERE: [&str; 1] = ["torch-sys"];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_licence_is_allowed_if_a_choice_is() {
+        let allowed = allowed(
+            "[bans]\nx = 1\n[licenses]\nallow = [\n  \"MIT\",\n  \"ISC\",\n]\n[sources]\ny = [\"GPL\"]",
+        );
+        assert_eq!(allowed, ["MIT", "ISC"]);
+        for (license, expected) in [
+            ("MIT", true),
+            ("GPL-3.0", false),
+            ("MIT OR GPL-3.0", true),
+            ("GPL-3.0/MIT", true),
+            ("MIT AND GPL-3.0", false),
+            ("(GPL-3.0 OR MIT) AND ISC", true),
+            ("(GPL-3.0 OR LGPL-3.0) AND ISC", false),
+            ("MIT AND (ISC OR GPL-3.0)", true),
+        ] {
+            assert_eq!(is_allowed(license, &allowed), expected, "{license}");
+        }
+    }
+
+    #[test]
+    fn a_word_is_no_part_of_another() {
+        assert!(mentions("use half::bf16;", "half"));
+        assert!(!mentions("fn halfway() {} struct behalf;", "half"));
+    }
+}
