@@ -12,6 +12,8 @@ pub(crate) fn pretrained<S: AsRef<OsStr>>(arguments: impl IntoIterator<Item = S>
     let mut command = Command::new(program());
     // One thread each: the tests run beside each other, and OpenMP's threads wait for each other by spinning.
     command.args(arguments).env("OMP_NUM_THREADS", "1").stdin(Stdio::null());
+    // What it keeps for its next run stays out of the user's own cache.
+    command.env("XDG_CACHE_HOME", Path::new(env!("CARGO_TARGET_TMPDIR")).join("cache"));
     command
 }
 

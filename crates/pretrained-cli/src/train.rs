@@ -11,7 +11,6 @@ use pretrained::{
     artifact::{AutoConfig, CONFIG},
     checkpoint::Checkpoints,
     config::Config,
-    data::{Dataset, JsonlDataset, TextDataset},
     tokenizer::AutoTokenizer,
     torch::{AutoModelForCausalLM, Kind, LoadOptions},
     train::{Action, Ended, Outcome, Resume},
@@ -19,7 +18,7 @@ use pretrained::{
 use signal_hook::consts::{SIGINT, SIGTERM};
 
 use crate::{
-    device, eval::default_block_size, interrupt::Interrupt, output, sources,
+    datasets, device, eval::default_block_size, interrupt::Interrupt, output, sources,
     train_progress::TrainProgress, training_options::TrainingOptions,
 };
 
@@ -63,6 +62,8 @@ pub(crate) struct Args {
     /// Tokens in one example; default: the model's positions, 1024 at most
     #[arg(long, value_name = "N")]
     block_size: Option<usize>,
+    #[command(flatten)]
+    datasets: datasets::DatasetOptions,
     /// Type of the weights while training: float32, bfloat16, or auto for that of the files
     #[arg(long, value_name = "DTYPE", default_value = "float32")]
     dtype: String,
@@ -95,9 +96,11 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
     let block_size = args.block_size.unwrap_or_else(|| default_block_size(&config));
     // Before the text is tokenized, which may take minutes.
     check_fit(&args, &config, &tokenizer, block_size)?;
-    let train_dataset = dataset(&args.text, &args.data, &tokenizer, block_size)?
+    let mut datasets = args.datasets.datasets(&tokenizer, block_size, !arguments.disable_tqdm);
+    let train_dataset = datasets
+        .train(&args.text, &args.data)?
         .context("--text or --data says what to train on")?;
-    let eval_dataset = dataset(&args.eval_text, &args.eval_data, &tokenizer, block_size)?;
+    let eval_dataset = datasets.eval(&args.eval_text, &args.eval_data)?;
     let model = model(&args, config, arguments.seed, arguments.use_cpu)?;
     let resume = match &args.resume {
         None => Resume::No,
@@ -200,21 +203,6 @@ fn read_config(path: &Path) -> anyhow::Result<Config> {
     let config = Config::parse(&json).with_context(|| path.display().to_string())?;
     config.architecture().with_context(|| path.display().to_string())?;
     Ok(config)
-}
-
-fn dataset(
-    text: &[PathBuf],
-    data: &[PathBuf],
-    tokenizer: &AutoTokenizer,
-    block_size: usize,
-) -> anyhow::Result<Option<Box<dyn Dataset>>> {
-    sources::files(text);
-    sources::files(data);
-    Ok(match (text, data) {
-        ([], []) => None,
-        (text, []) => Some(Box::new(TextDataset::from_files(text, tokenizer, block_size)?)),
-        (_, data) => Some(Box::new(JsonlDataset::from_files(data, tokenizer, block_size)?)),
-    })
 }
 
 fn report(outcome: &Outcome, run: &Path) -> anyhow::Result<()> {

@@ -62,7 +62,8 @@ impl clap::Args for TrainingOptions {
         // Those that do nothing are not shown, and say why when they are given.
         let command = others().fold(command, |command, name| {
             let arg = Arg::new(name).long(name.replace('_', "-")).alias(name).hide(true);
-            command.arg(arg.num_args(0..=1).default_missing_value("true"))
+            let arg = arg.num_args(0..=1).default_missing_value("true");
+            command.arg(arg.allow_negative_numbers(true))
         });
         fields().fold(command, |command, field| {
             let mut arg = Arg::new(field.name)
@@ -70,7 +71,8 @@ impl clap::Args for TrainingOptions {
                 .alias(field.name)
                 .help(field.help.trim())
                 .value_name(field.value)
-                .allow_hyphen_values(true)
+                // Nothing else begins with a hyphen but the next option.
+                .allow_negative_numbers(true)
                 .action(ArgAction::Set)
                 .help_heading("Training arguments");
             if field.is_switch {
@@ -98,3 +100,59 @@ fn others() -> impl Iterator<Item = &'static str> {
 
 /// Options that `train` spells itself.
 const OWN_OPTIONS: [&str; 2] = ["output_dir", "resume_from_checkpoint"];
+
+#[cfg(test)]
+mod tests {
+    use clap::Args;
+
+    use super::*;
+
+    /// What is given when the command line is `line`, beside an option that is no training argument.
+    #[track_caller]
+    fn check(line: &str, expected: &[(&str, &str)]) {
+        let command = TrainingOptions::augment_args(Command::new("train"));
+        let command = command.arg(Arg::new("config").long("config"));
+        let matches = command.try_get_matches_from(["train"].into_iter().chain(line.split(' ')));
+        let matches = matches.unwrap_or_else(|e| panic!("{line}: {e}"));
+        let options = <TrainingOptions as clap::FromArgMatches>::from_arg_matches(&matches);
+        let mut given = options.expect("the arguments are read").given;
+        if let Some(config) = matches.get_one::<String>("config") {
+            given.push(("config", config.clone()));
+        }
+        let given: Vec<(&str, &str)> = given.iter().map(|(name, it)| (*name, &**it)).collect();
+        assert_eq!(given, expected, "{line}");
+    }
+
+    #[test]
+    fn a_switch_takes_the_word_after_it_only_if_it_is_no_option() {
+        check("--bf16", &[("bf16", "true")]);
+        check("--bf16=true", &[("bf16", "true")]);
+        check("--bf16 false", &[("bf16", "false")]);
+        check("--bf16 --config c.json", &[("bf16", "true"), ("config", "c.json")]);
+        check("--config c.json --bf16", &[("bf16", "true"), ("config", "c.json")]);
+        let both = [("bf16", "true"), ("activation_checkpointing", "true")];
+        check("--bf16 --activation-checkpointing", &both);
+        check("--activation-checkpointing --bf16", &both);
+        // One that changes nothing here, with its value and without.
+        check(
+            "--dataloader_pin_memory --bf16",
+            &[("bf16", "true"), ("dataloader_pin_memory", "true")],
+        );
+        check("--local_rank -1 --bf16", &[("bf16", "true"), ("local_rank", "-1")]);
+    }
+
+    #[test]
+    fn numbers_may_be_negative() {
+        check("--max-steps -1 --bf16", &[("max_steps", "-1"), ("bf16", "true")]);
+        check("--learning-rate -0.5", &[("learning_rate", "-0.5")]);
+        check("--learning-rate=-1e-3", &[("learning_rate", "-1e-3")]);
+    }
+
+    #[test]
+    fn an_option_is_not_the_value_of_another() {
+        let command = TrainingOptions::augment_args(Command::new("train"));
+        let error = command.try_get_matches_from(["train", "--max-steps", "--bf16"]);
+        let error = error.expect_err("refused").to_string();
+        assert!(error.contains("a value is required for '--max-steps"), "{error}");
+    }
+}

@@ -27,8 +27,8 @@ pub struct DataOptions {
     /// Keeps what is left after the last whole block of text as a shorter one.
     pub keep_tail: bool,
     /// Where tokenized files are kept. A file there is used by every later run with the same
-    /// files and tokenizer, and is mapped, so that data may be larger than memory. `None`:
-    /// tokenized in memory each time.
+    /// files and tokenizer, and is mapped, so that data may be larger than memory. Any entry may be
+    /// removed at any time. `None`: tokenized in memory each time.
     pub cache_dir: Option<PathBuf>,
 }
 
@@ -80,10 +80,10 @@ pub(crate) fn tokenized(
     if let Some(store) = store::open(&dir)? {
         return Ok(store);
     }
-    pretrained_fs::create_dir_all(cache_dir)?;
+    pretrained_fs::create_dir_all(cache_dir).map_err(Error::Cache)?;
     if dir.exists() {
         // Not as it was written.
-        pretrained_fs::remove_dir(&dir)?;
+        pretrained_fs::remove_dir(&dir).map_err(Error::Cache)?;
     }
     let mut builder = Builder::new(Some(&dir))?;
     fill(&mut builder, total)?;

@@ -7,6 +7,10 @@ pub enum Error {
     /// A file could not be opened, read or written.
     #[error(transparent)]
     File(#[from] pretrained_fs::Error),
+    /// The cache of tokenized files could not be read or written. Without it the same files can be
+    /// tokenized in memory.
+    #[error(transparent)]
+    Cache(pretrained_fs::Error),
     /// A line of a JSONL file is no example.
     #[error("{}:{line}: {reason}", path.display())]
     Line {

@@ -1,4 +1,4 @@
-use std::path::PathBuf;
+use std::{fmt, path::PathBuf};
 
 use pretrained_tokenizer::AutoTokenizer;
 use rayon::iter::{IndexedParallelIterator, IntoParallelRefIterator, ParallelIterator};
@@ -8,7 +8,7 @@ use crate::{
     cache::{key, tokenized},
     record::{Tokens, read},
     source::Source,
-    store::{Builder, Store},
+    store::{Builder, Counts, Store},
 };
 
 /// JSONL files: one example in each line.
@@ -19,6 +19,20 @@ use crate::{
 pub struct JsonlDataset {
     store: Store,
     fingerprint: String,
+    truncation: Truncation,
+}
+
+/// What cutting long examples to a number of tokens has taken away. Shown as one line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Truncation {
+    /// What they were cut to.
+    pub block_size: usize,
+    /// How many examples there are.
+    pub examples: u64,
+    /// How many of them were longer.
+    pub cut: u64,
+    /// How many have no token left whose prediction is learned.
+    pub silent: u64,
 }
 
 impl JsonlDataset {
@@ -46,12 +60,54 @@ impl JsonlDataset {
         let store = tokenized(files, &key, cache_dir.as_deref(), |builder, total| {
             tokenize(files, tokenizer, *block_size, builder, total, on_progress)
         })?;
-        if store.n_examples() == 0 {
+        let (examples, Counts { cut, silent }) = (store.n_examples() as u64, store.counts());
+        let truncation = Truncation { block_size: *block_size, examples, cut, silent };
+        if silent == examples {
             let names: Vec<String> = files.iter().map(|it| it.display().to_string()).collect();
-            return Err(Error::TooLittle { reason: format!("{}: no examples", names.join(", ")) });
+            let what = match (examples, cut) {
+                (0, _) => "no examples".to_owned(),
+                (_, 0) => "no example has anything to predict: all labels are -100".to_owned(),
+                _ => format!("{truncation}: raise block_size"),
+            };
+            return Err(Error::TooLittle { reason: format!("{}: {what}", names.join(", ")) });
         }
-        Ok(JsonlDataset { store, fingerprint: key })
+        Ok(JsonlDataset { store, fingerprint: key, truncation })
     }
+
+    /// What was lost by cutting.
+    pub fn truncation(&self) -> Truncation {
+        self.truncation
+    }
+}
+
+impl Truncation {
+    /// Whether nothing was cut, and every example has something to predict.
+    pub fn is_nothing(&self) -> bool {
+        self.cut == 0 && self.silent == 0
+    }
+}
+
+impl fmt::Display for Truncation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Truncation { block_size, examples, cut, silent } = self;
+        let (was, has) = (verb(*cut, "was", "were"), verb(*silent, "has", "have"));
+        let is = verb(*cut, "is", "are");
+        match (cut, silent) {
+            (0, _) => write!(f, "{silent} of {examples} examples {has} nothing to predict"),
+            _ => {
+                write!(f, "{cut} of {examples} examples {was} longer than {block_size} tokens ")?;
+                write!(f, "and {is} cut")?;
+                match silent {
+                    0 => Ok(()),
+                    _ => write!(f, "; {silent} {has} nothing left to predict"),
+                }
+            }
+        }
+    }
+}
+
+fn verb(n: u64, one: &'static str, many: &'static str) -> &'static str {
+    if n == 1 { one } else { many }
 }
 
 impl Dataset for JsonlDataset {
@@ -106,10 +162,8 @@ fn tokenize(
             });
             let examples: Vec<Result<Option<Tokens>, Error>> = examples.collect();
             for example in examples {
-                let Some(Tokens { mut ids, mut labels }) = example? else { continue };
-                ids.truncate(block_size);
-                labels.truncate(block_size);
-                builder.example(&ids, &labels)?;
+                let Some(Tokens { ids, labels }) = example? else { continue };
+                builder.example(&ids, &labels, block_size)?;
             }
             n_lines += lines.len() as u64;
             let bytes = bytes_before + source.n_read();

@@ -5,10 +5,10 @@
 
 mod cache;
 mod chat;
-mod collate;
 mod error;
 mod example;
 mod jsonl;
+mod pack;
 mod record;
 mod source;
 mod store;
@@ -19,9 +19,9 @@ mod tests;
 
 pub use crate::{
     cache::{DataOptions, Progress},
-    collate::{Batch, pack, pad},
     error::Error,
     example::{Dataset, Example, IGNORED, InMemory},
-    jsonl::JsonlDataset,
+    jsonl::{JsonlDataset, Truncation},
+    pack::{Packed, pack},
     text::TextDataset,
 };

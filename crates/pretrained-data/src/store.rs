@@ -1,7 +1,7 @@
 use std::{
     borrow::Cow,
     fs::{self, File},
-    io::{BufWriter, Write},
+    io::{self, BufWriter, Write},
     path::{Path, PathBuf},
 };
 
@@ -9,7 +9,7 @@ use memmap2::Mmap;
 use pretrained_fs::{NewFile, StagedDir};
 use serde_json::{Value, json};
 
-use crate::Error;
+use crate::{Error, IGNORED};
 
 /// The tokens of a dataset: in memory, or in files that are mapped.
 pub(crate) struct Store {
@@ -17,6 +17,16 @@ pub(crate) struct Store {
     labels: Option<Column>,
     /// Where examples end, if they are not blocks of equal length.
     ends: Option<Column>,
+    counts: Counts,
+}
+
+/// What is worth knowing of examples besides their tokens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Counts {
+    /// Examples that were longer.
+    pub(crate) cut: u64,
+    /// Examples in which no token has a label and one before it that could predict it.
+    pub(crate) silent: u64,
 }
 
 /// Numbers of equal size, little-endian.
@@ -34,6 +44,10 @@ impl Store {
 
     pub(crate) fn n_examples(&self) -> usize {
         self.ends.as_ref().map_or(0, |it| it.bytes().len() / 8)
+    }
+
+    pub(crate) fn counts(&self) -> Counts {
+        self.counts
     }
 
     pub(crate) fn input_ids(&self, from: usize, to: usize) -> Cow<'_, [u32]> {
@@ -79,11 +93,12 @@ pub(crate) struct Builder {
     /// Bytes of each column.
     lens: [u64; 3],
     hashers: [blake3::Hasher; 3],
+    counts: Counts,
 }
 
 enum Columns {
     Memory([Vec<u8>; 3]),
-    Files { staged: Box<StagedDir>, files: [BufWriter<NewFile>; 3], dir: PathBuf },
+    Files { staged: Box<StagedDir>, files: Box<[BufWriter<NewFile>; 3]>, dir: PathBuf },
 }
 
 impl Builder {
@@ -92,18 +107,17 @@ impl Builder {
         let columns = match dir {
             None => Columns::Memory(Default::default()),
             Some(dir) => {
-                let staged = Box::new(StagedDir::create(dir)?);
-                let create = |name: &str| -> Result<_, Error> {
-                    Ok(BufWriter::with_capacity(
-                        1 << 20,
-                        NewFile::create(&staged.path().join(name))?,
-                    ))
+                let staged = Box::new(StagedDir::create(dir).map_err(Error::Cache)?);
+                let create = |name: &str| {
+                    let file = NewFile::create(&staged.path().join(name)).map_err(Error::Cache)?;
+                    Ok::<_, Error>(BufWriter::with_capacity(1 << 20, file))
                 };
-                let files = [create(NAMES[0])?, create(NAMES[1])?, create(NAMES[2])?];
+                let files = Box::new([create(NAMES[0])?, create(NAMES[1])?, create(NAMES[2])?]);
                 Columns::Files { staged, files, dir: dir.to_owned() }
             }
         };
-        Ok(Builder { columns, lens: [0; 3], hashers: Default::default() })
+        let counts = Counts::default();
+        Ok(Builder { columns, lens: [0; 3], hashers: Default::default(), counts })
     }
 
     /// Appends tokens.
@@ -112,8 +126,13 @@ impl Builder {
         self.append(0, &bytes)
     }
 
-    /// Appends an example.
-    pub(crate) fn example(&mut self, ids: &[u32], labels: &[i32]) -> Result<(), Error> {
+    /// Appends an example: the first `len` tokens of it, if it has more.
+    pub(crate) fn example(&mut self, ids: &[u32], labels: &[i32], len: usize) -> Result<(), Error> {
+        self.counts.cut += u64::from(ids.len() > len);
+        let (ids, labels) = (&ids[..len.min(ids.len())], &labels[..len.min(labels.len())]);
+        // Nothing predicts the first.
+        let is_silent = labels.iter().skip(1).all(|it| *it == IGNORED);
+        self.counts.silent += u64::from(is_silent);
         self.tokens(ids)?;
         let bytes: Vec<u8> = labels.iter().flat_map(|it| it.to_le_bytes()).collect();
         self.append(1, &bytes)?;
@@ -128,7 +147,7 @@ impl Builder {
             Columns::Files { files, dir, .. } => {
                 self.hashers[column].update(bytes);
                 let written = files[column].write_all(bytes);
-                written.map_err(|e| Error::io("write", &dir.join(NAMES[column]), e))?;
+                written.map_err(|e| failed("write", &dir.join(NAMES[column]), e))?;
             }
         }
         Ok(())
@@ -140,6 +159,7 @@ impl Builder {
     }
 
     pub(crate) fn finish(self) -> Result<Store, Error> {
+        let counts = self.counts;
         match self.columns {
             Columns::Memory([input_ids, labels, ends]) => {
                 let has_examples = !ends.is_empty();
@@ -147,23 +167,34 @@ impl Builder {
                     input_ids: Column::Memory(input_ids),
                     labels: has_examples.then_some(Column::Memory(labels)),
                     ends: has_examples.then_some(Column::Memory(ends)),
+                    counts,
                 })
             }
             Columns::Files { staged, files, dir } => {
-                for (name, file) in NAMES.iter().zip(files) {
+                for (name, file) in NAMES.iter().zip(*files) {
                     let file = file.into_inner().map_err(|e| e.into_error());
-                    file.map_err(|e| Error::io("write", &dir.join(name), e))?;
+                    file.map_err(|e| failed("write", &dir.join(name), e))?;
                 }
                 let columns = NAMES.iter().zip(self.lens).zip(self.hashers);
                 let columns = columns.map(|((name, len), hasher)| {
                     let hash = hasher.finalize().to_hex().to_string();
                     ((*name).to_owned(), json!({ "bytes": len, "blake3": hash }))
                 });
-                let index = json!({ "version": 1, "columns": Value::Object(columns.collect()) });
+                let index = json!({
+                    "version": VERSION,
+                    "columns": Value::Object(columns.collect()),
+                    "examples": { "cut": counts.cut, "silent": counts.silent },
+                });
                 let index = format!("{index:#}\n");
-                pretrained_fs::write_new(&staged.path().join(INDEX), index.as_bytes())?;
-                staged.publish()?;
-                open(&dir)?.ok_or_else(|| Error::content(&dir, "changed while it was written"))
+                pretrained_fs::write_new(&staged.path().join(INDEX), index.as_bytes())
+                    .map_err(Error::Cache)?;
+                match staged.publish() {
+                    // Another process was faster with the same tokens.
+                    Err(e) if e.kind() == io::ErrorKind::AlreadyExists => (),
+                    res => res.map_err(Error::Cache)?,
+                }
+                let changed = || io::Error::other("changed while it was written");
+                open(&dir)?.ok_or_else(|| failed("read", &dir, changed()))
             }
         }
     }
@@ -177,16 +208,22 @@ pub(crate) fn open(dir: &Path) -> Result<Option<Store>, Error> {
         let path = dir.join(name);
         let Ok(file) = File::open(&path) else { return Ok(None) };
         let expected = &index["columns"][name];
-        let len = file.metadata().map_err(|e| Error::io("open", &path, e))?.len();
+        let len = file.metadata().map_err(|e| failed("open", &path, e))?.len();
         if expected["bytes"].as_u64() != Some(len) {
             return Ok(None);
         }
         if len == 0 {
             return Ok(Some(Column::Empty));
         }
-        let map = map(&file).map_err(|e| Error::io("map", &path, e))?;
+        let map = map(&file).map_err(|e| failed("map", &path, e))?;
         let hash = blake3::Hasher::new().update_rayon(&map).finalize().to_hex().to_string();
         Ok((expected["blake3"].as_str() == Some(&hash)).then_some(Column::Mapped(map)))
+    };
+    let count = |name: &str| index["examples"][name].as_u64();
+    let (Some(VERSION), Some(cut), Some(silent)) =
+        (index["version"].as_u64(), count("cut"), count("silent"))
+    else {
+        return Ok(None);
     };
     let (Some(input_ids), Some(labels), Some(ends)) =
         (column(NAMES[0])?, column(NAMES[1])?, column(NAMES[2])?)
@@ -195,7 +232,11 @@ pub(crate) fn open(dir: &Path) -> Result<Option<Store>, Error> {
     };
     let has_examples = !ends.bytes().is_empty();
     let (labels, ends) = (has_examples.then_some(labels), has_examples.then_some(ends));
-    Ok(Some(Store { input_ids, labels, ends }))
+    Ok(Some(Store { input_ids, labels, ends, counts: Counts { cut, silent } }))
+}
+
+fn failed(action: &'static str, path: &Path, source: io::Error) -> Error {
+    Error::Cache(pretrained_fs::Error::new(action, path, source))
 }
 
 #[allow(unsafe_code)]
@@ -207,3 +248,5 @@ fn map(file: &File) -> std::io::Result<Mmap> {
 
 const NAMES: [&str; 3] = ["input_ids.u32", "labels.i32", "ends.u64"];
 const INDEX: &str = "index.json";
+/// Of the layout.
+const VERSION: u64 = 2;

@@ -111,7 +111,7 @@ mod tests {
         for (i, weight) in weights[..3].iter().enumerate() {
             x = pass.layer(&x, |x, pass| pass.dropout(x.matmul(weight).tanh(), 0.5));
             if i == 1 {
-                x = x * 2.0;
+                x *= 2.0;
             }
         }
         x.sin()
@@ -145,10 +145,10 @@ mod tests {
         y.sum(Kind::Float).backward();
         tch::manual_seed(999);
         recompute.backward(|it| drop(run(it))).expect("gradients");
-        for i in 0..4 {
+        for (i, weight) in weights.iter().enumerate() {
             let sum = |by: f64| loss(Some((i, by))).0.sum(Kind::Double).double_value(&[]);
             let exact = (sum(1e-2) - sum(-1e-2)) / 2e-2;
-            let ours = weights[i].grad().view([-1]).double_value(&[5]);
+            let ours = weight.grad().view([-1]).double_value(&[5]);
             assert!((ours - exact).abs() < 1e-2 * (1.0 + exact.abs()), "{i}: {ours}, {exact}");
         }
     }

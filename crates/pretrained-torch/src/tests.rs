@@ -377,6 +377,31 @@ fn training_lowers_the_loss() {
 }
 
 #[test]
+fn an_evaluation_has_the_perplexity_and_metrics_of_ones_own() {
+    let (model, data, args) = (model(GPT2), examples(), arguments());
+    let task = || CausalLmTask::new(&model, None, &args, &data, Some(&data)).expect("a task");
+    let mut calls = 0.0;
+    let mut counted = task().with_metrics(|_, data| {
+        calls += 1.0;
+        let metrics = [("calls", calls), ("eval_examples", data.len() as f64), ("loss", -1.0)];
+        Ok(metrics.map(|(name, it)| (name.to_owned(), it)).into())
+    });
+    counted.evaluate().expect("an evaluation");
+    let metrics = counted.evaluate().expect("an evaluation");
+    let names: Vec<&str> = metrics.keys().map(String::as_str).collect();
+    assert_eq!(names, ["eval_calls", "eval_examples", "eval_loss", "eval_perplexity"]);
+    assert_eq!((metrics["eval_calls"], metrics["eval_examples"]), (2.0, data.0.len() as f64));
+    assert!(metrics["eval_loss"] > 0.0, "{metrics:?}");
+    assert_eq!(metrics["eval_perplexity"], metrics["eval_loss"].exp());
+    drop(counted);
+
+    let mut failing = task().with_metrics(|_, _| Err(Error::Metric("no scorer".into())));
+    let error = failing.evaluate().expect_err("an error");
+    let said = pretrained_fs::with_causes(&error);
+    assert_eq!(said, "a metric of the evaluation could not be computed: no scorer");
+}
+
+#[test]
 fn data_with_ids_outside_the_vocabulary_is_an_error() {
     let model = model(GPT2);
     let data = InMemory(vec![Example { input_ids: vec![1, 99].into(), labels: None }]);

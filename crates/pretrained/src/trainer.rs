@@ -17,7 +17,15 @@ pub struct Trainer<'a> {
     train_dataset: Box<dyn Dataset + 'a>,
     eval_dataset: Option<Box<dyn Dataset + 'a>>,
     checkpoints: Checkpoints,
+    metrics: Option<Box<Metrics<'a>>>,
 }
+
+/// Computes metrics of a model on the evaluation dataset.
+type Metrics<'a> = dyn FnMut(
+        &AutoModelForCausalLM,
+        &dyn Dataset,
+    ) -> Result<BTreeMap<String, f64>, pretrained_torch::Error>
+    + 'a;
 
 /// Training could not begin or go on.
 #[derive(Debug, thiserror::Error)]
@@ -51,7 +59,21 @@ impl<'a> Trainer<'a> {
     ) -> Result<Trainer<'a>, TrainerError> {
         let checkpoints = Checkpoints::open(&args.output_dir)?;
         let train_dataset = Box::new(train_dataset);
-        Ok(Trainer { model, tokenizer, args, train_dataset, eval_dataset, checkpoints })
+        let metrics = None;
+        Ok(Trainer { model, tokenizer, args, train_dataset, eval_dataset, checkpoints, metrics })
+    }
+
+    /// Adds metrics of one's own to every evaluation; see [`CausalLmTask::with_metrics`].
+    pub fn with_metrics(
+        mut self,
+        metrics: impl FnMut(
+            &AutoModelForCausalLM,
+            &dyn Dataset,
+        ) -> Result<BTreeMap<String, f64>, pretrained_torch::Error>
+        + 'a,
+    ) -> Trainer<'a> {
+        self.metrics = Some(Box::new(metrics));
+        self
     }
 
     /// Trains from the first step to the last.
@@ -71,18 +93,21 @@ impl<'a> Trainer<'a> {
         resume: Resume,
         mut on_event: impl FnMut(&Event<'_>) -> A,
     ) -> Result<Outcome, TrainerError> {
+        let dims = self.dims();
         let mut recorder = Recorder::new(&self.args, Some(self.model.config().to_json()));
         let eval = self.eval_dataset.as_deref();
         let files = Some(self.tokenizer.files());
         let mut task =
             CausalLmTask::new(self.model, files, &self.args, &*self.train_dataset, eval)?;
+        if let Some(metrics) = self.metrics.as_deref_mut() {
+            task = task.with_metrics(metrics);
+        }
         let watch = |event: &Event<'_>| {
             if let Err(e) = recorder.observe(event) {
                 on_event(&Event::NotRecorded(&e));
             }
             on_event(event)
         };
-        let dims = self.dims();
         let outcome = train(&mut task, &self.args, &dims, &self.checkpoints, resume, watch)?;
         if let Err(e) = recorder.finish(&outcome) {
             on_event(&Event::NotRecorded(&e));
