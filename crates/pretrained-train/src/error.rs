@@ -1,6 +1,6 @@
 use std::path::PathBuf;
 
-use pretrained_checkpoint::SaveError;
+use pretrained_checkpoint::{Reason, SaveError};
 
 use crate::ArgumentError;
 
@@ -53,6 +53,17 @@ pub enum Error<E: std::error::Error + 'static> {
         root: PathBuf,
         /// Why the checkpoints that are there will not do.
         reason: String,
+    },
+    /// The checkpoint that was named is not as it was saved.
+    #[error(
+        "{} is damaged: {reason}; name another checkpoint, or none to go on from the newest that \
+         is whole", path.display()
+    )]
+    Damaged {
+        /// Its directory.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: Reason,
     },
     /// A checkpoint could not be restored.
     #[error("restore {}", path.display())]

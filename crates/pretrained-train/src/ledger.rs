@@ -109,16 +109,7 @@ impl Ledger {
         };
         let pending = document.get("pending")?;
         let flag = |name: &str| pending.get(name)?.as_bool();
-        let before = document.get("facts")?.as_object()?;
-        let differences = self.facts.iter().filter_map(|(name, now)| {
-            let before = before.get(name)?.as_str()?;
-            (before != now).then(|| Difference {
-                name: name.clone(),
-                before: before.to_owned(),
-                now: now.clone(),
-            })
-        });
-        let differences = differences.collect();
+        let differences = self.differences(&document)?;
         *self = Ledger {
             since_log: losses("loss_since_log")?,
             total: losses("loss_total")?,
@@ -134,6 +125,25 @@ impl Ledger {
             facts: std::mem::take(&mut self.facts),
         };
         Some(differences)
+    }
+
+    /// What of another ledger's text is not as it is now; nothing is changed.
+    pub(crate) fn differences_from(&self, text: &str) -> Option<Vec<Difference>> {
+        self.differences(&json::parse(text).ok()?)
+    }
+
+    /// Facts that only one of the two knows are none of them: they were added by a later version.
+    fn differences(&self, document: &Value) -> Option<Vec<Difference>> {
+        let before = document.get("facts")?.as_object()?;
+        let differences = self.facts.iter().filter_map(|(name, now)| {
+            let before = before.get(name)?.as_str()?;
+            (before != now).then(|| Difference {
+                name: name.clone(),
+                before: before.to_owned(),
+                now: now.clone(),
+            })
+        });
+        Some(differences.collect())
     }
 
     /// Hugging Face's record of callbacks, as it is at a save.

@@ -215,6 +215,41 @@ fn goes_on_from_another_directory() {
     assert_eq!(steps_on_disk(new.path()), [8, 9]);
 }
 
+/// Names a checkpoint that `damage` was done to; returns what is said.
+fn resume_from_damaged(file: &str, damage: impl Fn(&Path)) -> String {
+    let (old, new) = (scratch(), scratch());
+    let args = args(&[("save_steps", "4")]);
+    run(old.path(), &mut Toy::default(), &args, Resume::No).expect("finishes");
+    let named = old.path().join("checkpoint-4");
+    damage(&named.join(file));
+    let mut toy = Toy::default();
+    let error = run(new.path(), &mut toy, &args, Resume::From(named)).expect_err("refused");
+    assert_eq!(toy.x, 0.0, "nothing was restored");
+    error.to_string().replace(&old.path().display().to_string(), "OLD")
+}
+
+#[test]
+fn a_damaged_checkpoint_that_is_named_is_refused() {
+    let flip = |path: &Path| {
+        let mut bytes = fs::read(path).expect("read");
+        bytes[3] ^= 1;
+        fs::write(path, bytes).expect("write");
+    };
+    assert_eq!(
+        resume_from_damaged("state", flip),
+        "OLD/checkpoint-4 is damaged: state has changed since it was saved: its hash differs; name \
+         another checkpoint, or none to go on from the newest that is whole"
+    );
+    let said = resume_from_damaged("trainer_state.json", |it| fs::remove_file(it).expect("remove"));
+    assert!(said.contains("trainer_state.json is missing; name another"), "{said}");
+    // As far as it goes with one of Hugging Face's Trainer.
+    let said = resume_from_damaged("state", |path| {
+        fs::remove_file(path.with_file_name("manifest.json")).expect("remove");
+        fs::write(path, "").expect("write");
+    });
+    assert!(said.contains("it was not finished: state is empty"), "{said}");
+}
+
 /// Damages the newest checkpoint and resumes; returns what was said about it.
 fn resume_damaged(damage: impl Fn(&Path)) -> Vec<String> {
     let dir = scratch();
