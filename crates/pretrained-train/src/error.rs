@@ -88,6 +88,12 @@ pub enum RestoreError<E: std::error::Error + 'static> {
     /// The task could not.
     #[error(transparent)]
     Task(E),
+    /// It was saved with `save_only_model`.
+    #[error(
+        "it holds the model only (save_only_model) and nothing to go on with; begin a new run with \
+         it as the --model"
+    )]
+    ModelOnly,
     /// One of the files of the loop itself could not be read.
     #[error("{file}: {reason}")]
     State {

@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value, json};
 
 use crate::{
-    Difference, Dims, TrainingArguments, json,
+    Difference, Dims, IntervalStrategy, TrainingArguments, json,
     plan::{Plan, Todo},
 };
 
@@ -181,7 +181,17 @@ impl Ledger {
 /// Everything that the numbers of a run depend on.
 fn facts(args: &TrainingArguments, plan: &Plan, dims: &Dims) -> BTreeMap<String, String> {
     let mut res = dims.identity.clone();
-    let values = ARGUMENTS.iter().filter_map(|name| Some((*name, args.get(name)?)));
+    let mut names = ARGUMENTS.to_vec();
+    if args.is_changed_by_evaluations() {
+        names.extend(EVALUATION);
+        res.extend(dims.eval_identity.clone());
+        let n_examples = dims.eval_examples.unwrap_or_default();
+        res.insert("number of examples to evaluate on".to_owned(), n_examples.to_string());
+        if args.eval_strategy == IntervalStrategy::Steps {
+            res.insert("eval_steps".to_owned(), plan.eval_steps.to_string());
+        }
+    }
+    let values = names.iter().filter_map(|name| Some((*name, args.get(name)?)));
     res.extend(values.map(|(name, it)| (name.to_owned(), json::to_python(&it))));
     res.insert("data_seed".to_owned(), args.order_seed().to_string());
     res.insert("max_steps".to_owned(), plan.max_steps.to_string());
@@ -208,4 +218,16 @@ const ARGUMENTS: &[&str] = &[
     "seed",
     "dataloader_drop_last",
     "train_sampling_strategy",
+];
+
+/// What evaluations depend on, and what they lead to.
+const EVALUATION: &[&str] = &[
+    "eval_strategy",
+    "eval_delay",
+    "per_device_eval_batch_size",
+    "load_best_model_at_end",
+    "metric_for_best_model",
+    "greater_is_better",
+    "early_stopping_patience",
+    "early_stopping_threshold",
 ];

@@ -7,10 +7,10 @@ use std::{
 use pretrained_checkpoint::{Checkpoint, PassedOver, Reason};
 
 use crate::{
-    Action, Error, Event, RestoreError, Resume, Task, TrainerState,
+    Action, Error, Event, RestoreError, Resume, Task, TrainerState, json,
     kinship::{self, Kinship},
     ledger::Ledger,
-    run::Run,
+    run::{ARGUMENTS, Run},
     train::fault_of,
 };
 
@@ -41,7 +41,7 @@ pub(crate) fn restore<T: Task, A: Into<Action>, F: FnMut(&Event<'_>) -> A>(
     };
     let is_own = run.checkpoints.path_of(checkpoint.step) == checkpoint.path;
     run.last_saved = is_own.then_some(checkpoint.step);
-    run.newest = Some(checkpoint.clone());
+    run.resumable = Some(checkpoint.clone());
     Ok(Some(checkpoint))
 }
 
@@ -151,6 +151,9 @@ impl<T: Task, A: Into<Action>, F: FnMut(&Event<'_>) -> A> Run<'_, '_, T, F> {
             true => Some(text(Ledger::FILE)?),
             false => None,
         };
+        if is_model_only(dir) {
+            return Err(RestoreError::ModelOnly);
+        }
         self.task.restore(dir).map_err(RestoreError::Task)?;
 
         self.state = state;
@@ -227,4 +230,11 @@ impl<T: Task, A: Into<Action>, F: FnMut(&Event<'_>) -> A> Run<'_, '_, T, F> {
             None => Ok(()),
         }
     }
+}
+
+/// Whether a checkpoint says that it was saved without what training goes on with.
+fn is_model_only(dir: &Path) -> bool {
+    let arguments = fs::read_to_string(dir.join(ARGUMENTS)).ok();
+    let arguments = arguments.and_then(|it| json::parse(&it).ok());
+    arguments.is_some_and(|it| it.get("save_only_model") == Some(&true.into()))
 }

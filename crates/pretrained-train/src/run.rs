@@ -30,8 +30,8 @@ pub(crate) struct Run<'scope, 'env, T: Task, F> {
     /// What the watcher has asked for since the last step.
     pub(crate) action: Action,
     pub(crate) last_saved: Option<u64>,
-    /// The newest checkpoint that is durable: this run's, or the one that it goes on from.
-    pub(crate) newest: Option<Checkpoint>,
+    /// The newest durable checkpoint that can be gone on from.
+    pub(crate) resumable: Option<Checkpoint>,
     /// Where the best weights so far are, once they are saved.
     pub(crate) best: Option<Checkpoint>,
     /// Checkpoints ahead in the run's directory that are not its own.
@@ -68,7 +68,7 @@ impl<'scope, 'env, T: Task, A: Into<Action>, F: FnMut(&Event<'_>) -> A> Run<'sco
             plan,
             action: Action::CONTINUE,
             last_saved: None,
-            newest: None,
+            resumable: None,
             best: None,
             strangers: Vec::new(),
             started: Instant::now(),
@@ -367,7 +367,9 @@ impl<'scope, 'env, T: Task, A: Into<Action>, F: FnMut(&Event<'_>) -> A> Run<'sco
             (_, stalled, Ok(published)) => {
                 let (checkpoint, removed) = (&published.checkpoint, &published.removed[..]);
                 self.emit(&Event::Saved { checkpoint, stalled, removed });
-                self.newest = Some(published.checkpoint);
+                if !self.args.save_only_model {
+                    self.resumable = Some(published.checkpoint);
+                }
                 Ok(())
             }
             (step, _, Err(error)) if self.args.continue_on_save_error => {
@@ -380,4 +382,4 @@ impl<'scope, 'env, T: Task, A: Into<Action>, F: FnMut(&Event<'_>) -> A> Run<'sco
 }
 
 /// The run's arguments, in a checkpoint.
-const ARGUMENTS: &str = "training_args.json";
+pub(crate) const ARGUMENTS: &str = "training_args.json";

@@ -47,8 +47,9 @@ pub struct Outcome {
     pub train_loss: f64,
     /// The run's summary, as it is in the log.
     pub metrics: LogEntry,
-    /// The newest checkpoint that is durable: this run's, or the one that it went on from.
-    pub checkpoint: Option<Checkpoint>,
+    /// The newest durable checkpoint that can be gone on from: this run's, or the one that it went on
+    /// from itself. `None`: an interrupted run has to begin again.
+    pub resumable: Option<Checkpoint>,
 }
 
 /// Runs `task` to the end of what `args` say, and keeps `checkpoints` on the way.
@@ -109,7 +110,9 @@ impl<T: Task, A: Into<Action>, F: FnMut(&Event<'_>) -> A> Run<'_, '_, T, F> {
             self.load_best()?;
         }
         let metrics = self.state.log_history.last().cloned().unwrap_or(metrics);
-        Ok(Outcome { ended, state: self.state, train_loss, metrics, checkpoint: self.newest })
+        // One that holds more than the model may be gone since.
+        let resumable = self.resumable.filter(|it| it.path.is_dir());
+        Ok(Outcome { ended, state: self.state, train_loss, metrics, resumable })
     }
 
     fn ended(&self) -> Ended {

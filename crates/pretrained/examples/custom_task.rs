@@ -57,7 +57,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         ..TrainingArguments::default()
     };
     let checkpoints = Checkpoints::open(&args.output_dir)?;
-    let dims = Dims { examples: 1000 * 8, eval_examples: None, identity: BTreeMap::new() };
+    let dims = Dims { examples: 1000 * 8, eval_examples: None, ..Dims::default() };
     let mut line = Line([0.0; 2]);
     let watch = |_: &Event<'_>| Action::CONTINUE;
     train(&mut line, &args, &dims, &checkpoints, Resume::Latest, watch)?;
