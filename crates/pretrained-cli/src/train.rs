@@ -112,10 +112,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
     progress.finish();
 
     if let (Ended::Interrupted, Some(signal)) = (outcome.ended, interrupt.signal()) {
-        output::note(format_args!(
-            "interrupted after step {}; go on with --resume",
-            outcome.state.global_step
-        ));
+        output::note(interrupted(&outcome, &args.output_dir));
         return Ok(ExitCode::from(EXIT_BY_SIGNAL + signal));
     }
     model.save_pretrained(&args.output_dir)?;
@@ -132,11 +129,16 @@ fn check_output_dir(args: &Args) -> anyhow::Result<()> {
     if dir.exists() && !dir.is_dir() {
         bail!("{shown} is a file, choose another --output-dir");
     }
-    if args.resume.is_some() && !dir.exists() {
+    let named = args.resume.as_ref().and_then(Option::as_ref);
+    if let Some(named) = named.filter(|it| !it.is_dir()) {
+        bail!("{}: no such checkpoint to resume from", named.display());
+    }
+    let is_latest = args.resume.is_some() && named.is_none();
+    if is_latest && !dir.exists() {
         bail!("{shown} does not exist, so there is nothing to resume: leave out --resume");
     }
     let has_checkpoints = dir.is_dir() && !Checkpoints::read(dir)?.list()?.is_empty();
-    if args.resume.is_none() && !has_checkpoints && dir.join(CONFIG).exists() {
+    if !is_latest && !has_checkpoints && dir.join(CONFIG).exists() {
         bail!("{shown} holds a model that would be overwritten, choose another --output-dir");
     }
     Ok(())
@@ -209,6 +211,23 @@ fn dataset(
         (text, []) => Some(Box::new(TextDataset::from_files(text, tokenizer, block_size)?)),
         (_, data) => Some(Box::new(JsonlDataset::from_files(data, tokenizer, block_size)?)),
     })
+}
+
+/// What a run that was interrupted can be gone on from.
+fn interrupted(outcome: &Outcome, run: &Path) -> String {
+    let step = outcome.state.global_step;
+    let Some(resumable) = &outcome.resumable else {
+        return format!("interrupted after step {step}; no checkpoint to resume from was saved");
+    };
+    let from = match resumable.step == step {
+        true => String::new(),
+        false => format!(" from step {}, the newest checkpoint,", resumable.step),
+    };
+    let path = match resumable.path.parent() == Some(run) {
+        true => String::new(),
+        false => format!(" {}", resumable.path.display()),
+    };
+    format!("interrupted after step {step}; go on{from} with --resume{path}")
 }
 
 fn report(outcome: &Outcome, run: &Path) -> anyhow::Result<()> {

@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use pretrained_checkpoint::Checkpoints;
 use pretrained_data::Dataset;
 use pretrained_tokenizer::AutoTokenizer;
-use pretrained_torch::{AutoModelForCausalLM, CausalLmTask};
+use pretrained_torch::{AutoModelForCausalLM, CausalLmTask, fingerprint};
 use pretrained_train::{Action, Dims, Event, Outcome, Recorder, Resume, TrainingArguments, train};
 
 /// Trains a model and keeps its checkpoints in `args.output_dir`.
@@ -17,6 +17,8 @@ pub struct Trainer<'a> {
     train_dataset: Box<dyn Dataset + 'a>,
     eval_dataset: Option<Box<dyn Dataset + 'a>>,
     checkpoints: Checkpoints,
+    /// What the weights were before any step.
+    initial_weights: String,
 }
 
 /// Training could not begin or go on.
@@ -51,7 +53,17 @@ impl<'a> Trainer<'a> {
     ) -> Result<Trainer<'a>, TrainerError> {
         let checkpoints = Checkpoints::open(&args.output_dir)?;
         let train_dataset = Box::new(train_dataset);
-        Ok(Trainer { model, tokenizer, args, train_dataset, eval_dataset, checkpoints })
+        // Here, so that a run that goes on with the same trainer still knows what it began from.
+        let initial_weights = fingerprint(model.params())?;
+        Ok(Trainer {
+            model,
+            tokenizer,
+            args,
+            train_dataset,
+            eval_dataset,
+            checkpoints,
+            initial_weights,
+        })
     }
 
     /// Trains from the first step to the last.
@@ -83,17 +95,22 @@ impl<'a> Trainer<'a> {
             on_event(event)
         };
         let dims = self.dims();
-        let outcome = train(&mut task, &self.args, &dims, &self.checkpoints, resume, watch)?;
-        if let Err(e) = recorder.finish(&outcome) {
+        let outcome = train(&mut task, &self.args, &dims, &self.checkpoints, resume, watch);
+        let recorded = match &outcome {
+            Ok(outcome) => recorder.finish(outcome),
+            Err(e) => recorder.fail(e),
+        };
+        if let Err(e) = recorded {
             on_event(&Event::NotRecorded(&e));
         }
-        Ok(outcome)
+        Ok(outcome?)
     }
 
     /// What the run's results depend on besides its arguments.
     fn dims(&self) -> Dims {
         let identity = [
             ("train_dataset", self.train_dataset.fingerprint()),
+            ("initial_weights", self.initial_weights.clone()),
             ("dtype", format!("{:?}", self.model.kind())),
             ("device", format!("{:?}", self.model.device())),
             ("world_size", "1".to_owned()),
@@ -104,10 +121,13 @@ impl<'a> Trainer<'a> {
                 identity.insert(format!("config.{key}"), value.to_string());
             }
         }
+        let eval_dataset = self.eval_dataset.as_deref();
+        let eval_identity = eval_dataset.map(|it| ("eval_dataset".to_owned(), it.fingerprint()));
         Dims {
             examples: self.train_dataset.len(),
-            eval_examples: self.eval_dataset.as_deref().map(Dataset::len),
+            eval_examples: eval_dataset.map(Dataset::len),
             identity,
+            eval_identity: eval_identity.into_iter().collect(),
         }
     }
 }
