@@ -242,3 +242,37 @@ fn report(outcome: &Outcome, run: &Path) -> anyhow::Result<()> {
 
 /// As shells report a process that a signal ended: 128 and the signal's number.
 const EXIT_BY_SIGNAL: u8 = 128;
+
+#[cfg(test)]
+mod tests {
+    use pretrained::{
+        checkpoint::Checkpoint,
+        train::{LogEntry, TrainerState},
+    };
+
+    use super::*;
+
+    #[test]
+    fn only_what_is_there_is_promised() {
+        let check = |resumable: Option<(&str, u64)>, expected: &str| {
+            let state = TrainerState { global_step: 170, ..TrainerState::default() };
+            let resumable = resumable.map(|(run, step)| Checkpoint {
+                step,
+                path: Path::new(run).join(format!("checkpoint-{step}")),
+            });
+            let (ended, metrics) = (Ended::Interrupted, LogEntry::default());
+            let outcome = Outcome { ended, state, train_loss: 0.0, metrics, resumable };
+            assert_eq!(interrupted(&outcome, Path::new("run/")), expected);
+        };
+        check(Some(("run", 170)), "interrupted after step 170; go on with --resume");
+        check(
+            Some(("run", 60)),
+            "interrupted after step 170; go on from step 60, the newest checkpoint, with --resume",
+        );
+        check(
+            Some(("old", 170)),
+            "interrupted after step 170; go on with --resume old/checkpoint-170",
+        );
+        check(None, "interrupted after step 170; no checkpoint to resume from was saved");
+    }
+}
