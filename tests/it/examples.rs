@@ -49,7 +49,8 @@ fn every_example_does_what_it_says() {
     says(&mut example("custom_task", &[&at("runs/line")]), "y = 3.000 x + 2.000");
     says(&mut example("custom_architecture", &[&at("own.safetensors")]), "the same output: true");
 
-    let template = "{% for it in messages %}{{ it.role }}: {{ it.content }}\n{% endfor %}assistant:";
+    let template =
+        "{% for it in messages %}{{ it.role }}: {{ it.content }}\n{% endfor %}assistant:";
     fs::write(model.join("chat_template.jinja"), template).expect("a template");
     let mut chat = example("chat", &[&model]);
     let mut chat = chat.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("it starts");

@@ -37,7 +37,6 @@ fn run(document: &Path, fixture: &Path) -> usize {
     let search =
         format!("{}:{search}", program().parent().expect("a program is in a directory").display());
     for command in &commands {
-        println!("{}: {command}", document.display());
         let mut shell = Command::new("sh");
         succeeds(
             shell

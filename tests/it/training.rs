@@ -42,7 +42,7 @@ fn ours(
     let (examples, eval) = (dataset(TRAIN), dataset(EVAL));
     let mut task = CausalLmTask::new(&model, None, &args, &examples, Some(&eval)).expect("a task");
     let checkpoints = Checkpoints::open(run).expect("a run's directory");
-    let dims = Dims { examples: TRAIN, eval_examples: Some(EVAL), identity: Default::default() };
+    let dims = Dims { examples: TRAIN, eval_examples: Some(EVAL), ..Dims::default() };
     let mut log = Vec::new();
     train(&mut task, &args, &dims, &checkpoints, resume, |event: &Event<'_>| match event {
         Event::Started(started) => {

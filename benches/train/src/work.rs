@@ -160,7 +160,7 @@ fn run<T: Task<Error = Error>>(
     watch: impl FnMut(&Event<'_>) -> Action,
 ) -> Result<()> {
     let checkpoints = Checkpoints::open(&args.output_dir)?;
-    let dims = Dims { examples: 64, eval_examples: None, identity: BTreeMap::new() };
+    let dims = Dims { examples: 64, eval_examples: None, ..Dims::default() };
     train(task, args, &dims, &checkpoints, Resume::No, watch)?;
     Ok(())
 }

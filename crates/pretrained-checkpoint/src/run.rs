@@ -274,9 +274,9 @@ impl Checkpoints {
         }
     }
 
-    /// Why a checkpoint does not count, if it does not. Each is read once per process, and again
-    /// when its files look different.
-    fn fault_of(&self, checkpoint: &Checkpoint) -> Option<Reason> {
+    /// Why a checkpoint of this run does not count, if it does not. Each is read once per process,
+    /// and again when its files look different.
+    pub fn fault_of(&self, checkpoint: &Checkpoint) -> Option<Reason> {
         let stamp = Stamp::of(&checkpoint.path);
         let known = stamp.is_some() && self.verified().get(&checkpoint.step) == stamp.as_ref();
         let report =

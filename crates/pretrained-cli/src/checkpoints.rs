@@ -133,6 +133,7 @@ fn prune(args: &Prune) -> Result<()> {
         best: runs::best(&entries).map(|it| it.step),
         pinned: args.keep.iter().copied().collect::<BTreeSet<u64>>(),
         best_within_last: false,
+        ..Retention::default()
     };
     let removed = match args.dry_run {
         true => would_remove(&entries, &keep),

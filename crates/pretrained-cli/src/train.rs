@@ -117,10 +117,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
     progress.finish();
 
     if let (Ended::Interrupted, Some(signal)) = (outcome.ended, interrupt.signal()) {
-        output::note(format_args!(
-            "interrupted after step {}; go on with --resume",
-            outcome.state.global_step
-        ));
+        output::note(interrupted(&outcome, &args.output_dir));
         return Ok(ExitCode::from(EXIT_BY_SIGNAL + signal));
     }
     model.save_pretrained(&args.output_dir)?;
@@ -137,11 +134,16 @@ fn check_output_dir(args: &Args) -> anyhow::Result<()> {
     if dir.exists() && !dir.is_dir() {
         bail!("{shown} is a file, choose another --output-dir");
     }
-    if args.resume.is_some() && !dir.exists() {
+    let named = args.resume.as_ref().and_then(Option::as_ref);
+    if let Some(named) = named.filter(|it| !it.is_dir()) {
+        bail!("{}: no such checkpoint to resume from", named.display());
+    }
+    let is_latest = args.resume.is_some() && named.is_none();
+    if is_latest && !dir.exists() {
         bail!("{shown} does not exist, so there is nothing to resume: leave out --resume");
     }
     let has_checkpoints = dir.is_dir() && !Checkpoints::read(dir)?.list()?.is_empty();
-    if args.resume.is_none() && !has_checkpoints && dir.join(CONFIG).exists() {
+    if !is_latest && !has_checkpoints && dir.join(CONFIG).exists() {
         bail!("{shown} holds a model that would be overwritten, choose another --output-dir");
     }
     Ok(())
@@ -205,6 +207,23 @@ fn read_config(path: &Path) -> anyhow::Result<Config> {
     Ok(config)
 }
 
+/// What a run that was interrupted can be gone on from.
+fn interrupted(outcome: &Outcome, run: &Path) -> String {
+    let step = outcome.state.global_step;
+    let Some(resumable) = &outcome.resumable else {
+        return format!("interrupted after step {step}; no checkpoint to resume from was saved");
+    };
+    let from = match resumable.step == step {
+        true => String::new(),
+        false => format!(" from step {}, the newest checkpoint,", resumable.step),
+    };
+    let path = match resumable.path.parent() == Some(run) {
+        true => String::new(),
+        false => format!(" {}", resumable.path.display()),
+    };
+    format!("interrupted after step {step}; go on{from} with --resume{path}")
+}
+
 fn report(outcome: &Outcome, run: &Path) -> anyhow::Result<()> {
     let seconds = outcome.metrics.get("train_runtime").unwrap_or_default();
     output::print(format_args!(
@@ -217,3 +236,37 @@ fn report(outcome: &Outcome, run: &Path) -> anyhow::Result<()> {
 
 /// As shells report a process that a signal ended: 128 and the signal's number.
 const EXIT_BY_SIGNAL: u8 = 128;
+
+#[cfg(test)]
+mod tests {
+    use pretrained::{
+        checkpoint::Checkpoint,
+        train::{LogEntry, TrainerState},
+    };
+
+    use super::*;
+
+    #[test]
+    fn only_what_is_there_is_promised() {
+        let check = |resumable: Option<(&str, u64)>, expected: &str| {
+            let state = TrainerState { global_step: 170, ..TrainerState::default() };
+            let resumable = resumable.map(|(run, step)| Checkpoint {
+                step,
+                path: Path::new(run).join(format!("checkpoint-{step}")),
+            });
+            let (ended, metrics) = (Ended::Interrupted, LogEntry::default());
+            let outcome = Outcome { ended, state, train_loss: 0.0, metrics, resumable };
+            assert_eq!(interrupted(&outcome, Path::new("run/")), expected);
+        };
+        check(Some(("run", 170)), "interrupted after step 170; go on with --resume");
+        check(
+            Some(("run", 60)),
+            "interrupted after step 170; go on from step 60, the newest checkpoint, with --resume",
+        );
+        check(
+            Some(("old", 170)),
+            "interrupted after step 170; go on with --resume old/checkpoint-170",
+        );
+        check(None, "interrupted after step 170; no checkpoint to resume from was saved");
+    }
+}

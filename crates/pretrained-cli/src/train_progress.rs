@@ -62,6 +62,9 @@ impl TrainProgress {
             Event::BestLoaded(checkpoint) => {
                 self.line(&format!("loaded the best weights, {}", checkpoint.path.display()));
             }
+            Event::BestNotLoaded(reason) => {
+                self.line(&format!("warning: the weights are the last, not the best: {reason}"));
+            }
             _ => {}
         }
     }

@@ -1,6 +1,6 @@
 use std::path::PathBuf;
 
-use pretrained_checkpoint::SaveError;
+use pretrained_checkpoint::{Reason, SaveError};
 
 use crate::ArgumentError;
 
@@ -54,6 +54,17 @@ pub enum Error<E: std::error::Error + 'static> {
         /// Why the checkpoints that are there will not do.
         reason: String,
     },
+    /// The checkpoint that was named is not as it was saved.
+    #[error(
+        "{} is damaged: {reason}; name another checkpoint, or none to go on from the newest that \
+         is whole", path.display()
+    )]
+    Damaged {
+        /// Its directory.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: Reason,
+    },
     /// A checkpoint could not be restored.
     #[error("restore {}", path.display())]
     Restore {
@@ -77,6 +88,12 @@ pub enum RestoreError<E: std::error::Error + 'static> {
     /// The task could not.
     #[error(transparent)]
     Task(E),
+    /// It was saved with `save_only_model`.
+    #[error(
+        "it holds the model only (save_only_model) and nothing to go on with; begin a new run with \
+         it as the --model"
+    )]
+    ModelOnly,
     /// One of the files of the loop itself could not be read.
     #[error("{file}: {reason}")]
     State {

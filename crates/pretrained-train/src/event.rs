@@ -38,6 +38,8 @@ pub enum Event<'a> {
     NotRecorded(&'a pretrained_fs::Error),
     /// The weights of the best checkpoint were loaded after the last step.
     BestLoaded(&'a Checkpoint),
+    /// `load_best_model_at_end` was asked for, and the last weights are kept; this is why.
+    BestNotLoaded(&'a str),
 }
 
 /// The beginning of a run, or of its continuation.

@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value, json};
 
 use crate::{
-    Difference, Dims, TrainingArguments, json,
+    Difference, Dims, IntervalStrategy, TrainingArguments, json,
     plan::{Plan, Todo},
 };
 
@@ -109,16 +109,7 @@ impl Ledger {
         };
         let pending = document.get("pending")?;
         let flag = |name: &str| pending.get(name)?.as_bool();
-        let before = document.get("facts")?.as_object()?;
-        let differences = self.facts.iter().filter_map(|(name, now)| {
-            let before = before.get(name)?.as_str()?;
-            (before != now).then(|| Difference {
-                name: name.clone(),
-                before: before.to_owned(),
-                now: now.clone(),
-            })
-        });
-        let differences = differences.collect();
+        let differences = self.differences(&document)?;
         *self = Ledger {
             since_log: losses("loss_since_log")?,
             total: losses("loss_total")?,
@@ -134,6 +125,25 @@ impl Ledger {
             facts: std::mem::take(&mut self.facts),
         };
         Some(differences)
+    }
+
+    /// What of another ledger's text is not as it is now; nothing is changed.
+    pub(crate) fn differences_from(&self, text: &str) -> Option<Vec<Difference>> {
+        self.differences(&json::parse(text).ok()?)
+    }
+
+    /// Facts that only one of the two knows are none of them: they were added by a later version.
+    fn differences(&self, document: &Value) -> Option<Vec<Difference>> {
+        let before = document.get("facts")?.as_object()?;
+        let differences = self.facts.iter().filter_map(|(name, now)| {
+            let before = before.get(name)?.as_str()?;
+            (before != now).then(|| Difference {
+                name: name.clone(),
+                before: before.to_owned(),
+                now: now.clone(),
+            })
+        });
+        Some(differences.collect())
     }
 
     /// Hugging Face's record of callbacks, as it is at a save.
@@ -171,7 +181,17 @@ impl Ledger {
 /// Everything that the numbers of a run depend on.
 fn facts(args: &TrainingArguments, plan: &Plan, dims: &Dims) -> BTreeMap<String, String> {
     let mut res = dims.identity.clone();
-    let values = ARGUMENTS.iter().filter_map(|name| Some((*name, args.get(name)?)));
+    let mut names = ARGUMENTS.to_vec();
+    if args.is_changed_by_evaluations() {
+        names.extend(EVALUATION);
+        res.extend(dims.eval_identity.clone());
+        let n_examples = dims.eval_examples.unwrap_or_default();
+        res.insert("number of examples to evaluate on".to_owned(), n_examples.to_string());
+        if args.eval_strategy == IntervalStrategy::Steps {
+            res.insert("eval_steps".to_owned(), plan.eval_steps.to_string());
+        }
+    }
+    let values = names.iter().filter_map(|name| Some((*name, args.get(name)?)));
     res.extend(values.map(|(name, it)| (name.to_owned(), json::to_python(&it))));
     res.insert("data_seed".to_owned(), args.order_seed().to_string());
     res.insert("max_steps".to_owned(), plan.max_steps.to_string());
@@ -198,4 +218,16 @@ const ARGUMENTS: &[&str] = &[
     "seed",
     "dataloader_drop_last",
     "train_sampling_strategy",
+];
+
+/// What evaluations depend on, and what they lead to.
+const EVALUATION: &[&str] = &[
+    "eval_strategy",
+    "eval_delay",
+    "per_device_eval_batch_size",
+    "load_best_model_at_end",
+    "metric_for_best_model",
+    "greater_is_better",
+    "early_stopping_patience",
+    "early_stopping_threshold",
 ];

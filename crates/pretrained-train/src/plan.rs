@@ -1,3 +1,5 @@
+use std::collections::BTreeMap;
+
 use crate::{ArgumentError, IntervalStrategy, Order, SaveStrategy, TrainingArguments};
 
 /// The sizes that a run depends on besides its arguments.
@@ -10,7 +12,11 @@ pub struct Dims {
     /// What the run's results depend on besides arguments and step, by name: the data's
     /// fingerprint, the dtype, the world size. A run that is resumed with other values is told
     /// that it does not go on exactly.
-    pub identity: std::collections::BTreeMap<String, String>,
+    pub identity: BTreeMap<String, String>,
+    /// The same of what only evaluations depend on, such as the fingerprint of their data. It counts
+    /// where evaluations change the run: with early stopping, `load_best_model_at_end` or
+    /// `reduce_lr_on_plateau`.
+    pub eval_identity: BTreeMap<String, String>,
 }
 
 /// When what happens: the arguments in absolute numbers of steps.

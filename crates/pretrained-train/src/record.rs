@@ -86,6 +86,15 @@ impl Recorder {
         self.write_report(None)
     }
 
+    /// Finishes the report of a run that an error ended.
+    pub fn fail(&mut self, error: &dyn std::error::Error) -> Result<(), Error> {
+        self.report.ended = Some(format!("Failed: {}", pretrained_fs::with_causes(error)));
+        if let Some(events) = self.files.as_mut().and_then(|it| it.events.as_mut()) {
+            events.flush()?;
+        }
+        self.write_report(None)
+    }
+
     fn start(&mut self, started: &Started<'_>) -> Result<(), Error> {
         let root = self.args.output_dir.clone();
         pretrained_fs::create_dir_all(&root)?;

@@ -1,9 +1,17 @@
-use std::{fs, path::Path};
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+};
 
 use pretrained_checkpoint::{Checkpoint, PassedOver, Reason};
 
 use crate::{
-    Action, Error, Event, RestoreError, Resume, Task, TrainerState, ledger::Ledger, run::Run,
+    Action, Error, Event, RestoreError, Resume, Task, TrainerState, json,
+    kinship::{self, Kinship},
+    ledger::Ledger,
+    run::{ARGUMENTS, Run},
+    train::fault_of,
 };
 
 /// Brings `run` to where `resume` says; returns the checkpoint that it goes on from.
@@ -20,55 +28,112 @@ pub(crate) fn restore<T: Task, A: Into<Action>, F: FnMut(&Event<'_>) -> A>(
             return Ok(None);
         }
         Resume::From(path) => {
-            run.restore(path).map_err(|source| Error::Restore { path: path.clone(), source })?;
-            Checkpoint { step: run.state.global_step, path: path.clone() }
+            let path = run.spelled_as_own(path);
+            if let Some(reason) = fault_of(&path) {
+                return Err(Error::Damaged { path, reason });
+            }
+            run.restore(&path).map_err(|source| Error::Restore { path: path.clone(), source })?;
+            let checkpoint = Checkpoint { step: run.state.global_step, path };
+            run.refuse_to_overwrite(&checkpoint)?;
+            checkpoint
         }
         Resume::Latest => run.restore_latest()?,
     };
-    run.refuse_to_overwrite(&checkpoint)?;
     let is_own = run.checkpoints.path_of(checkpoint.step) == checkpoint.path;
     run.last_saved = is_own.then_some(checkpoint.step);
+    run.resumable = Some(checkpoint.clone());
     Ok(Some(checkpoint))
 }
 
 impl<T: Task, A: Into<Action>, F: FnMut(&Event<'_>) -> A> Run<'_, '_, T, F> {
-    /// Restores the newest checkpoint that is whole and that the task takes.
+    /// Restores the newest checkpoint that is whole, of this run, and that the task takes.
     fn restore_latest(&mut self) -> Result<Checkpoint, Error<T::Error>> {
-        let mut refused: Vec<(Checkpoint, String)> = Vec::new();
+        let mut refused: BTreeMap<u64, String> = BTreeMap::new();
         loop {
-            let refusal = |it: &Checkpoint| refused.iter().find(|(refused, _)| refused == it);
-            let latest = self.checkpoints.latest_that(|it| match refusal(it) {
-                Some((_, reason)) => Err(reason.clone()),
+            let latest = self.checkpoints.latest_that(|it| match refused.get(&it.step) {
+                Some(reason) => Err(reason.clone()),
                 None => Ok(()),
             })?;
-            let Some(checkpoint) = latest.checkpoint else {
-                return Err(self.nothing_to_resume(&latest.passed_over));
+            let mut passed_over = latest.passed_over;
+            let Some(newest) = latest.checkpoint else {
+                return Err(self.nothing_to_resume(&passed_over));
             };
+            let checkpoint = self.own_instead_of(newest, &refused, &mut passed_over)?;
             match self.restore(&checkpoint.path) {
                 Ok(()) => {
-                    for passed_over in &latest.passed_over {
-                        self.emit(&Event::PassedOver(passed_over));
-                    }
-                    // Whole, but not this run's: out of the way of the checkpoint to come.
-                    for (refused, _) in &refused {
-                        self.checkpoints.set_aside(refused)?;
+                    for it in passed_over {
+                        self.emit(&Event::PassedOver(&it));
+                        if let Reason::Refused(_) = it.reason {
+                            self.strangers.push(it.checkpoint);
+                        }
                     }
                     return Ok(checkpoint);
                 }
-                Err(source) => refused.push((checkpoint, pretrained_fs::with_causes(&source))),
+                Err(source) => {
+                    refused.insert(checkpoint.step, pretrained_fs::with_causes(&source));
+                }
             }
         }
     }
 
-    fn nothing_to_resume(&self, passed_over: &[PassedOver]) -> Error<T::Error> {
-        let reason = passed_over.first().map(|it| {
-            let reason = match &it.reason {
-                Reason::Refused(it) | Reason::Unreadable(it) => it.clone(),
-                Reason::Damaged(_) => "damaged".to_owned(),
-                other => format!("{other:?}"),
+    /// The newest whole checkpoint, or an older one if that is this run's and the newest is not.
+    fn own_instead_of(
+        &self,
+        newest: Checkpoint,
+        refused: &BTreeMap<u64, String>,
+        passed_over: &mut Vec<PassedOver>,
+    ) -> Result<Checkpoint, Error<T::Error>> {
+        let mut listed = self.checkpoints.list()?;
+        listed.retain(|it| it.step <= newest.step);
+        listed.reverse();
+        // What was refused is no candidate, whatever it recorded.
+        let is_candidate = |it: &&Checkpoint| !refused.contains_key(&it.step);
+        let candidates: Vec<&Checkpoint> = listed.iter().filter(is_candidate).collect();
+        let kinship: Vec<Kinship> = candidates.iter().map(|it| self.kinship(it)).collect();
+
+        let mut order = kinship::order(&kinship).into_iter();
+        let is_whole = |i: &usize| *i == 0 || self.checkpoints.fault_of(candidates[*i]).is_none();
+        let Some(chosen) = order.find(is_whole).map(|i| candidates[i]) else { return Ok(newest) };
+        let newer = listed.iter().take_while(|it| it.step > chosen.step);
+        passed_over.extend(newer.map(|it| {
+            let of_candidate = || match self.kinship(it) {
+                // Their own, and not taken: it is damaged.
+                Kinship::Same => self.checkpoints.fault_of(it),
+                other => Some(Reason::Refused(other.reason())),
             };
-            format!(": checkpoint-{}: {reason}", it.checkpoint.step)
-        });
+            let reason = refused.get(&it.step).cloned().map(Reason::Refused).or_else(of_candidate);
+            let reason = reason.unwrap_or_else(|| Reason::Refused(Kinship::Unknown.reason()));
+            PassedOver { checkpoint: it.clone(), reason }
+        }));
+        Ok(chosen.clone())
+    }
+
+    fn kinship(&self, checkpoint: &Checkpoint) -> Kinship {
+        let text = fs::read_to_string(checkpoint.path.join(Ledger::FILE)).ok();
+        match text.and_then(|it| self.ledger.differences_from(&it)) {
+            None => Kinship::Unknown,
+            Some(differences) if differences.is_empty() => Kinship::Same,
+            Some(differences) => Kinship::Differs(differences),
+        }
+    }
+
+    /// Gets what is not this run's out of the way of a checkpoint to come at `step`: behind that
+    /// it would be taken for one of the run's own.
+    pub(crate) fn set_strangers_aside(&mut self, step: u64) -> Result<(), Error<T::Error>> {
+        let (behind, ahead) =
+            std::mem::take(&mut self.strangers).into_iter().partition(|it| it.step <= step);
+        self.strangers = ahead;
+        let behind: Vec<Checkpoint> = behind;
+        for stranger in behind.iter().filter(|it| it.path.is_dir()) {
+            self.checkpoints.set_aside(stranger)?;
+        }
+        Ok(())
+    }
+
+    fn nothing_to_resume(&self, passed_over: &[PassedOver]) -> Error<T::Error> {
+        let reason = passed_over
+            .first()
+            .map(|it| format!(": checkpoint-{}: {}", it.checkpoint.step, it.reason));
         let root = self.checkpoints.root().to_owned();
         Error::NoCheckpoint { root, reason: reason.unwrap_or_default() }
     }
@@ -86,18 +151,19 @@ impl<T: Task, A: Into<Action>, F: FnMut(&Event<'_>) -> A> Run<'_, '_, T, F> {
             true => Some(text(Ledger::FILE)?),
             false => None,
         };
+        if is_model_only(dir) {
+            return Err(RestoreError::ModelOnly);
+        }
         self.task.restore(dir).map_err(RestoreError::Task)?;
 
         self.state = state;
+        self.best = None;
         self.set_references();
         self.state.epoch = self.plan.epoch(self.state.global_step);
+        let mut differences = Vec::new();
         if let Some(ledger) = ledger {
-            let differences = self.ledger.restore(&ledger);
             let reason = || wrong(Ledger::FILE, "not written by this version".to_owned());
-            let differences = differences.ok_or_else(reason)?;
-            if !differences.is_empty() {
-                self.emit(&Event::NotExact(&differences));
-            }
+            differences = self.ledger.restore(&ledger).ok_or_else(reason)?;
             if let Some(plateau) = &mut self.plateau
                 && !self.ledger.plateau.is_null()
                 && !plateau.restore(&self.ledger.plateau)
@@ -107,8 +173,21 @@ impl<T: Task, A: Into<Action>, F: FnMut(&Event<'_>) -> A> Run<'_, '_, T, F> {
         } else {
             self.take_over_callbacks();
         }
-        self.find_best();
+        self.find_best(dir);
+        if !differences.is_empty() {
+            self.emit(&Event::NotExact(&differences));
+        }
         Ok(())
+    }
+
+    /// A checkpoint in the run's own directory under the one name that it has here.
+    fn spelled_as_own(&self, path: &Path) -> PathBuf {
+        let root = self.checkpoints.root();
+        let absolute = |it: &Path| fs::canonicalize(it).ok();
+        match (path.file_name(), absolute(path), absolute(root)) {
+            (Some(name), Some(path), Some(of)) if path == of.join(name) => root.join(name),
+            _ => path.to_owned(),
+        }
     }
 
     /// The patience that is left, from a checkpoint of Hugging Face's Trainer.
@@ -119,14 +198,25 @@ impl<T: Task, A: Into<Action>, F: FnMut(&Event<'_>) -> A> Run<'_, '_, T, F> {
         self.ledger.patience = counter.and_then(serde_json::Value::as_u64).unwrap_or_default();
     }
 
-    /// Points at the best checkpoint where it is now, or at none if it is gone.
-    fn find_best(&mut self) {
-        let Some(path) = &self.state.best_model_checkpoint else { return };
+    /// Points at the best checkpoint where it is now, or at none if it is gone: beside the one gone
+    /// on from, as where a run was moved as a whole, or where that says.
+    fn find_best(&mut self, from: &Path) {
+        let Some(named) = &self.state.best_model_checkpoint else { return };
+        let named = Path::new(named);
         let own = self.state.best_global_step.map(|it| self.checkpoints.path_of(it));
-        self.state.best_model_checkpoint = match own.filter(|it| it.is_dir()) {
-            Some(own) => Some(own.to_string_lossy().into_owned()),
-            None => Some(path.clone()).filter(|it| Path::new(it).is_dir()),
+        let name = own.as_deref().and_then(Path::file_name);
+        let beside = match self.state.best_global_step {
+            Some(step) if step == self.state.global_step => Some(from.to_owned()),
+            _ => name.map(|it| from.with_file_name(it)),
         };
+        let beside = beside.filter(|it| it.is_dir());
+        // Theirs may still name a checkpoint that was the best before.
+        let is_best = beside.is_some() || named.file_name() == name;
+        let path = beside.or_else(|| Some(named.to_owned()).filter(|it| it.is_dir()));
+        let step = self.state.best_global_step.filter(|_| is_best);
+        self.state.best_model_checkpoint =
+            path.as_deref().map(|it| it.to_string_lossy().into_owned());
+        self.best = step.zip(path).map(|(step, path)| Checkpoint { step, path });
     }
 
     /// A run that goes on from an older checkpoint would come to where newer ones are.
@@ -140,4 +230,11 @@ impl<T: Task, A: Into<Action>, F: FnMut(&Event<'_>) -> A> Run<'_, '_, T, F> {
             None => Ok(()),
         }
     }
+}
+
+/// Whether a checkpoint says that it was saved without what training goes on with.
+fn is_model_only(dir: &Path) -> bool {
+    let arguments = fs::read_to_string(dir.join(ARGUMENTS)).ok();
+    let arguments = arguments.and_then(|it| json::parse(&it).ok());
+    arguments.is_some_and(|it| it.get("save_only_model") == Some(&true.into()))
 }

@@ -1,6 +1,6 @@
 use std::time::Instant;
 
-use pretrained_checkpoint::{Checkpoints, Retention};
+use pretrained_checkpoint::{Checkpoint, Checkpoints, Retention};
 
 use crate::{
     Action, Dims, Error, Event, LogEntry, Plateau, Progress, SaveStrategy, Saved, Schedule,
@@ -30,6 +30,12 @@ pub(crate) struct Run<'scope, 'env, T: Task, F> {
     /// What the watcher has asked for since the last step.
     pub(crate) action: Action,
     pub(crate) last_saved: Option<u64>,
+    /// The newest durable checkpoint that can be gone on from.
+    pub(crate) resumable: Option<Checkpoint>,
+    /// Where the best weights so far are, once they are saved.
+    pub(crate) best: Option<Checkpoint>,
+    /// Checkpoints ahead in the run's directory that are not its own.
+    pub(crate) strangers: Vec<Checkpoint>,
 
     pub(crate) started: Instant,
     pub(crate) first_step: u64,
@@ -62,6 +68,9 @@ impl<'scope, 'env, T: Task, A: Into<Action>, F: FnMut(&Event<'_>) -> A> Run<'sco
             plan,
             action: Action::CONTINUE,
             last_saved: None,
+            resumable: None,
+            best: None,
+            strangers: Vec::new(),
             started: Instant::now(),
             first_step: 0,
             first_tokens: 0,
@@ -296,12 +305,8 @@ impl<'scope, 'env, T: Task, A: Into<Action>, F: FnMut(&Event<'_>) -> A> Run<'sco
         }
         // The one before it has to be done first, so that the best one is known to be there.
         self.settle(true)?;
-        if let Some(best) = self.state.best_global_step {
-            let path = self.checkpoints.path_of(best);
-            if best == step || path.is_dir() {
-                self.state.best_model_checkpoint = Some(path.to_string_lossy().into_owned());
-            }
-        }
+        self.set_strangers_aside(step)?;
+        self.note_where_best_is();
         let is_stopping = self.is_done() || self.action.stop || self.is_patience_lost();
         self.state.stateful_callbacks = self.ledger.callbacks(self.args, is_stopping);
         self.ledger.phase = phase;
@@ -324,6 +329,18 @@ impl<'scope, 'env, T: Task, A: Into<Action>, F: FnMut(&Event<'_>) -> A> Run<'sco
         ended.into_iter().try_for_each(|it| self.report(it))
     }
 
+    fn note_where_best_is(&mut self) {
+        let Some(step) = self.state.best_global_step else { return };
+        if self.best.as_ref().is_some_and(|it| it.step == step) {
+            return;
+        }
+        let path = self.checkpoints.path_of(step);
+        if step == self.state.global_step || path.is_dir() {
+            self.state.best_model_checkpoint = Some(path.to_string_lossy().into_owned());
+            self.best = Some(Checkpoint { step, path });
+        }
+    }
+
     /// Of step `step`, counting from 0.
     fn learning_rate(&self, step: u64) -> f64 {
         let rate = self.plateau.as_ref().map(|it| it.learning_rate);
@@ -334,7 +351,9 @@ impl<'scope, 'env, T: Task, A: Into<Action>, F: FnMut(&Event<'_>) -> A> Run<'sco
         let listed = self.checkpoints.list()?;
         let mut steps: Vec<u64> = listed.iter().map(|it| it.step).collect();
         steps.push(step);
-        Ok(retention::keep(self.args, &self.state, &steps))
+        steps.retain(|step| self.strangers.iter().all(|it| it.step != *step));
+        let foreign = self.strangers.iter().map(|it| it.step).collect();
+        Ok(Retention { foreign, ..retention::keep(self.args, &self.state, &steps) })
     }
 
     /// Takes note of the save behind the steps; with `waits` once it has ended.
@@ -348,6 +367,9 @@ impl<'scope, 'env, T: Task, A: Into<Action>, F: FnMut(&Event<'_>) -> A> Run<'sco
             (_, stalled, Ok(published)) => {
                 let (checkpoint, removed) = (&published.checkpoint, &published.removed[..]);
                 self.emit(&Event::Saved { checkpoint, stalled, removed });
+                if !self.args.save_only_model {
+                    self.resumable = Some(published.checkpoint);
+                }
                 Ok(())
             }
             (step, _, Err(error)) if self.args.continue_on_save_error => {
@@ -360,4 +382,4 @@ impl<'scope, 'env, T: Task, A: Into<Action>, F: FnMut(&Event<'_>) -> A> Run<'sco
 }
 
 /// The run's arguments, in a checkpoint.
-const ARGUMENTS: &str = "training_args.json";
+pub(crate) const ARGUMENTS: &str = "training_args.json";

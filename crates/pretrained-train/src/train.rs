@@ -1,6 +1,9 @@
-use std::{path::PathBuf, time::Instant};
+use std::{
+    path::{Path, PathBuf},
+    time::Instant,
+};
 
-use pretrained_checkpoint::Checkpoints;
+use pretrained_checkpoint::{Checkpoint, Checkpoints, Reason, verify};
 
 use crate::{
     Action, Dims, Error, Event, LogEntry, Started, Task, TrainerState, TrainingArguments,
@@ -44,6 +47,9 @@ pub struct Outcome {
     pub train_loss: f64,
     /// The run's summary, as it is in the log.
     pub metrics: LogEntry,
+    /// The newest durable checkpoint that can be gone on from: this run's, or the one that it went on
+    /// from itself. `None`: an interrupted run has to begin again.
+    pub resumable: Option<Checkpoint>,
 }
 
 /// Runs `task` to the end of what `args` say, and keeps `checkpoints` on the way.
@@ -78,7 +84,7 @@ pub fn train<T: Task, A: Into<Action>>(
 }
 
 impl<T: Task, A: Into<Action>, F: FnMut(&Event<'_>) -> A> Run<'_, '_, T, F> {
-    fn start(&mut self, resumed: Option<pretrained_checkpoint::Checkpoint>) {
+    fn start(&mut self, resumed: Option<Checkpoint>) {
         let state = self.state.clone();
         let steps_per_epoch = self.plan.steps_per_epoch;
         self.started = Instant::now();
@@ -104,7 +110,9 @@ impl<T: Task, A: Into<Action>, F: FnMut(&Event<'_>) -> A> Run<'_, '_, T, F> {
             self.load_best()?;
         }
         let metrics = self.state.log_history.last().cloned().unwrap_or(metrics);
-        Ok(Outcome { ended, state: self.state, train_loss, metrics })
+        // One that holds more than the model may be gone since.
+        let resumable = self.resumable.filter(|it| it.path.is_dir());
+        Ok(Outcome { ended, state: self.state, train_loss, metrics, resumable })
     }
 
     fn ended(&self) -> Ended {
@@ -140,13 +148,15 @@ impl<T: Task, A: Into<Action>, F: FnMut(&Event<'_>) -> A> Run<'_, '_, T, F> {
         entry
     }
 
+    /// Loads the weights of the best checkpoint; without one that is whole, the last stay.
     fn load_best(&mut self) -> Result<(), Error<T::Error>> {
-        let Some(step) = self.state.best_global_step else { return Ok(()) };
-        let path = self.checkpoints.path_of(step);
-        if self.state.best_model_checkpoint.is_none() || !path.is_dir() {
-            return Ok(());
-        }
-        let best = pretrained_checkpoint::Checkpoint { step, path };
+        let best = match self.best_whole() {
+            Ok(best) => best,
+            Err(reason) => {
+                self.emit(&Event::BestNotLoaded(&reason));
+                return Ok(());
+            }
+        };
         let loaded = self.task.load_model(&best.path);
         loaded.map_err(|source| Error::Restore {
             path: best.path.clone(),
@@ -154,5 +164,35 @@ impl<T: Task, A: Into<Action>, F: FnMut(&Event<'_>) -> A> Run<'_, '_, T, F> {
         })?;
         self.emit(&Event::BestLoaded(&best));
         Ok(())
+    }
+
+    /// The best checkpoint, every byte of it checked, or why there is none.
+    fn best_whole(&self) -> Result<Checkpoint, String> {
+        let Some(step) = self.state.best_global_step else {
+            let metric = self.args.best_metric_name().unwrap_or_default();
+            return Err(match self.state.best_metric {
+                None => format!("no evaluation gave a number for {metric}"),
+                Some(it) => format!("no checkpoint says that {metric} {it} is of it"),
+            });
+        };
+        let Some(best) = self.best.clone().filter(|it| it.step == step) else {
+            return Err(format!("there is no checkpoint of step {step}, which was the best"));
+        };
+        if !best.path.is_dir() {
+            return Err(format!("{} is not there", best.path.display()));
+        }
+        match fault_of(&best.path) {
+            None => Ok(best),
+            Some(reason) => Err(format!("{} is damaged: {reason}", best.path.display())),
+        }
+    }
+}
+
+/// Why a checkpoint, wherever it is, does not count. Every byte is read.
+pub(crate) fn fault_of(checkpoint: &Path) -> Option<Reason> {
+    match verify(checkpoint) {
+        Ok(report) if report.is_whole() => None,
+        Ok(report) => Some(Reason::Damaged(report.damage)),
+        Err(e) => Some(Reason::Unreadable(pretrained_fs::with_causes(&e))),
     }
 }

@@ -54,7 +54,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         ..TrainingArguments::default()
     };
     let checkpoints = Checkpoints::open(&args.output_dir)?;
-    let dims = Dims { examples: 8000, eval_examples: None, identity: BTreeMap::new() };
+    let dims = Dims { examples: 8000, eval_examples: None, ..Dims::default() };
     let mut line = Line([0.0; 2]);
     let begun = checkpoints.latest()?.checkpoint.is_some();
     let resume = if begun { Resume::Latest } else { Resume::No };

@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use pretrained_checkpoint::Checkpoints;
 use pretrained_data::Dataset;
 use pretrained_tokenizer::AutoTokenizer;
-use pretrained_torch::{AutoModelForCausalLM, CausalLmTask};
+use pretrained_torch::{AutoModelForCausalLM, CausalLmTask, fingerprint};
 use pretrained_train::{Action, Dims, Event, Outcome, Recorder, Resume, TrainingArguments, train};
 
 /// Trains a model and keeps its checkpoints in `args.output_dir`.
@@ -18,6 +18,8 @@ pub struct Trainer<'a> {
     eval_dataset: Option<Box<dyn Dataset + 'a>>,
     checkpoints: Checkpoints,
     metrics: Option<Box<Metrics<'a>>>,
+    /// What the weights were before any step.
+    initial_weights: String,
 }
 
 /// Computes metrics of a model on the evaluation dataset.
@@ -59,8 +61,18 @@ impl<'a> Trainer<'a> {
     ) -> Result<Trainer<'a>, TrainerError> {
         let checkpoints = Checkpoints::open(&args.output_dir)?;
         let train_dataset = Box::new(train_dataset);
-        let metrics = None;
-        Ok(Trainer { model, tokenizer, args, train_dataset, eval_dataset, checkpoints, metrics })
+        // Here, so that a run that goes on with the same trainer still knows what it began from.
+        let initial_weights = fingerprint(model.params())?;
+        Ok(Trainer {
+            model,
+            tokenizer,
+            args,
+            train_dataset,
+            eval_dataset,
+            checkpoints,
+            metrics: None,
+            initial_weights,
+        })
     }
 
     /// Adds metrics of one's own to every evaluation; see [`CausalLmTask::with_metrics`].
@@ -108,17 +120,22 @@ impl<'a> Trainer<'a> {
             }
             on_event(event)
         };
-        let outcome = train(&mut task, &self.args, &dims, &self.checkpoints, resume, watch)?;
-        if let Err(e) = recorder.finish(&outcome) {
+        let outcome = train(&mut task, &self.args, &dims, &self.checkpoints, resume, watch);
+        let recorded = match &outcome {
+            Ok(outcome) => recorder.finish(outcome),
+            Err(e) => recorder.fail(e),
+        };
+        if let Err(e) = recorded {
             on_event(&Event::NotRecorded(&e));
         }
-        Ok(outcome)
+        Ok(outcome?)
     }
 
     /// What the run's results depend on besides its arguments.
     fn dims(&self) -> Dims {
         let identity = [
             ("train_dataset", self.train_dataset.fingerprint()),
+            ("initial_weights", self.initial_weights.clone()),
             ("dtype", format!("{:?}", self.model.kind())),
             ("device", format!("{:?}", self.model.device())),
             ("world_size", "1".to_owned()),
@@ -129,10 +146,13 @@ impl<'a> Trainer<'a> {
                 identity.insert(format!("config.{key}"), value.to_string());
             }
         }
+        let eval_dataset = self.eval_dataset.as_deref();
+        let eval_identity = eval_dataset.map(|it| ("eval_dataset".to_owned(), it.fingerprint()));
         Dims {
             examples: self.train_dataset.len(),
-            eval_examples: self.eval_dataset.as_deref().map(Dataset::len),
+            eval_examples: eval_dataset.map(Dataset::len),
             identity,
+            eval_identity: eval_identity.into_iter().collect(),
         }
     }
 }

@@ -38,6 +38,15 @@ fn every_nth_the_best_and_pinned_ones_have_budgets_of_their_own() {
     check(&Retention { best: Some(7), ..last(1) }, &steps, &[25]);
 }
 
+#[test]
+fn foreign_ones_neither_count_nor_go() {
+    let foreign = |steps: &[u64]| Retention { foreign: steps.iter().copied().collect(), ..last(1) };
+    check(&foreign(&[]), &[10, 20, 30], &[30]);
+    check(&foreign(&[30]), &[10, 20, 30], &[20, 30]);
+    check(&foreign(&[10, 30]), &[10, 20, 30], &[10, 20, 30]);
+    check(&foreign(&[99]), &[10, 20], &[20]);
+}
+
 /// `hf-contract.md` 5.8: `keep = max(limit, len({newest, best}))`, the oldest others go.
 #[test]
 fn save_total_limit_is_hugging_faces() {
@@ -111,7 +120,9 @@ proptest! {
     ) {
         let last = n.and_then(NonZero::new);
         let every = every.and_then(NonZero::new);
-        let retention = Retention { last, every, best, pinned: pinned.clone(), best_within_last };
+        let retention = Retention {
+            last, every, best, pinned: pinned.clone(), best_within_last, ..Retention::default()
+        };
         let steps: Vec<u64> = steps.into_iter().collect();
         let keeps = retention.keeps(&steps);
         prop_assert_eq!(keeps.len(), steps.len());

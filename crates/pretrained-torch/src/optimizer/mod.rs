@@ -150,6 +150,9 @@ impl Optimizer {
     /// Restores what a [`Writer`] wrote into a directory, or Hugging Face's Trainer.
     pub(crate) fn restore(&mut self, dir: &Path) -> Result<(), Error> {
         let (own, theirs) = (dir.join(OPTIMIZER), dir.join(torch_files::OPTIMIZER));
+        if !own.exists() && !theirs.exists() {
+            return Err(Error::ModelOnly { dir: dir.to_owned() });
+        }
         match &self.torch_files {
             Some(files) if !own.exists() && theirs.exists() => files.read(&theirs, &self.state),
             _ => self.restore_own(&own),

@@ -35,16 +35,20 @@ impl TrainingArguments {
         if res.eval_strategy != IntervalStrategy::No {
             res.without_effect.insert("do_eval".to_owned(), true.into());
         }
-        let needs_metric = res.load_best_model_at_end
-            || res.early_stopping_patience.is_some()
-            || res.lr_scheduler_type == SchedulerType::ReduceLrOnPlateau;
-        if needs_metric && res.metric_for_best_model.is_none() {
+        if res.is_changed_by_evaluations() && res.metric_for_best_model.is_none() {
             res.metric_for_best_model = Some("loss".to_owned());
         }
         if res.metric_for_best_model.is_some() {
             res.greater_is_better = Some(res.greater_is_better());
         }
         res
+    }
+
+    /// Whether what a run comes to depends on its evaluations.
+    pub(crate) fn is_changed_by_evaluations(&self) -> bool {
+        self.load_best_model_at_end
+            || self.early_stopping_patience.is_some()
+            || self.lr_scheduler_type == SchedulerType::ReduceLrOnPlateau
     }
 
     fn check_ranges(&self) -> Result<(), ArgumentError> {

@@ -11,11 +11,12 @@ fn record(args: &TrainingArguments, toy: &mut Toy, resume: Resume) -> Option<Out
     let checkpoints = Checkpoints::open(&args.output_dir).expect("open");
     let mut recorder = Recorder::new(args, Some("{\"model_type\": \"<toy>\"}".to_owned()));
     let watcher = |event: &Event<'_>| recorder.observe(event).expect("written");
-    let outcome = train(toy, args, &dims(), &checkpoints, resume, watcher).ok();
-    if let Some(outcome) = &outcome {
-        recorder.finish(outcome).expect("written");
+    let outcome = train(toy, args, &dims(), &checkpoints, resume, watcher);
+    match &outcome {
+        Ok(outcome) => recorder.finish(outcome).expect("written"),
+        Err(e) => recorder.fail(e).expect("written"),
     }
-    outcome
+    outcome.ok()
 }
 
 fn args_in(dir: &Path, options: &[(&str, &str)]) -> TrainingArguments {
@@ -139,6 +140,22 @@ fn a_report_of_a_run_that_went_wrong_is_still_a_page() {
     let html = report(&args);
     assert!(html.contains("<figcaption>Loss</figcaption>"));
     check_numbers(&html);
+}
+
+#[test]
+fn a_report_of_a_run_that_failed_says_so() {
+    let dir = scratch();
+    let args = args_in(dir.path(), OPTIONS);
+    let mut doomed = Toy { crash: Some(Crash::Save(1)), ..Toy::default() };
+    assert!(record(&args, &mut doomed, Resume::No).is_none());
+    let html = report(&args);
+    let status = "<dt>Status</dt><dd>Failed: write checkpoint 8: no space left</dd>";
+    assert!(html.contains(status), "{html}");
+    // One that fails before it begins leaves the report of the one before.
+    assert!(record(&args, &mut Toy::default(), Resume::No).is_none());
+    assert_eq!(report(&args), html);
+    record(&args, &mut Toy::default(), Resume::Latest).expect("finishes");
+    assert!(report(&args).contains("<dd>Completed</dd>"));
 }
 
 #[test]

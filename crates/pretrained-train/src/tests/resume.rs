@@ -215,6 +215,41 @@ fn goes_on_from_another_directory() {
     assert_eq!(steps_on_disk(new.path()), [8, 9]);
 }
 
+/// Names a checkpoint that `damage` was done to; returns what is said.
+fn resume_from_damaged(file: &str, damage: impl Fn(&Path)) -> String {
+    let (old, new) = (scratch(), scratch());
+    let args = args(&[("save_steps", "4")]);
+    run(old.path(), &mut Toy::default(), &args, Resume::No).expect("finishes");
+    let named = old.path().join("checkpoint-4");
+    damage(&named.join(file));
+    let mut toy = Toy::default();
+    let error = run(new.path(), &mut toy, &args, Resume::From(named)).expect_err("refused");
+    assert_eq!(toy.x, 0.0, "nothing was restored");
+    error.to_string().replace(&old.path().display().to_string(), "OLD")
+}
+
+#[test]
+fn a_damaged_checkpoint_that_is_named_is_refused() {
+    let flip = |path: &Path| {
+        let mut bytes = fs::read(path).expect("read");
+        bytes[3] ^= 1;
+        fs::write(path, bytes).expect("write");
+    };
+    assert_eq!(
+        resume_from_damaged("state", flip),
+        "OLD/checkpoint-4 is damaged: state has changed since it was saved: its hash differs; name \
+         another checkpoint, or none to go on from the newest that is whole"
+    );
+    let said = resume_from_damaged("trainer_state.json", |it| fs::remove_file(it).expect("remove"));
+    assert!(said.contains("trainer_state.json is missing; name another"), "{said}");
+    // As far as it goes with one of Hugging Face's Trainer.
+    let said = resume_from_damaged("state", |path| {
+        fs::remove_file(path.with_file_name("manifest.json")).expect("remove");
+        fs::write(path, "").expect("write");
+    });
+    assert!(said.contains("it was not finished: state is empty"), "{said}");
+}
+
 /// Damages the newest checkpoint and resumes; returns what was said about it.
 fn resume_damaged(damage: impl Fn(&Path)) -> Vec<String> {
     let dir = scratch();
@@ -307,4 +342,112 @@ fn a_checkpoint_of_hugging_face_goes_on() {
     let outcome = run(new.path(), &mut resumed, &args, Resume::From(theirs)).expect("finishes");
     assert_eq!(resumed.x.to_bits(), straight.x.to_bits());
     assert_eq!(outcome.state.global_step, 9);
+}
+
+/// What is not exact when a run with `before` goes on with `now`.
+fn not_exact(before: &[(&str, &str)], now: &[(&str, &str)]) -> Vec<String> {
+    let dir = scratch();
+    let mut killed = Toy { crash: Some(Crash::Step(5)), ..Toy::default() };
+    let mut first = dims();
+    first.eval_identity.insert("eval_dataset".to_owned(), "abc".to_owned());
+    let mut second = first.clone();
+    second.eval_identity.insert("eval_dataset".to_owned(), "def".to_owned());
+    let checkpoints = pretrained_checkpoint::Checkpoints::open(dir.path()).expect("open");
+    let base = [("save_steps", "2"), ("eval_strategy", "steps"), ("eval_steps", "2")];
+    let before = args(&[&base, before].concat());
+    train(&mut killed, &before, &first, &checkpoints, Resume::No, |_| ()).expect_err("killed");
+    let now = args(&[&base, now].concat());
+    let mut told = Vec::new();
+    train(&mut Toy::default(), &now, &second, &checkpoints, Resume::Latest, |event| {
+        if let Event::NotExact(differences) = event {
+            told.extend(differences.iter().map(ToString::to_string));
+        }
+    })
+    .expect("finishes");
+    told
+}
+
+#[test]
+fn evaluations_count_exactly_where_they_change_the_run() {
+    let changed = [("eval_steps", "1"), ("metric_for_best_model", "x"), ("save_steps", "1")];
+    assert!(not_exact(&[], &changed).is_empty());
+    let expected = [
+        "eval_dataset was abc and is def",
+        "eval_steps was 2 and is 1",
+        "greater_is_better was false and is true",
+        "metric_for_best_model was \"loss\" and is \"x\"",
+    ];
+    let what_they_change: [&[(&str, &str)]; 3] = [
+        &[("early_stopping_patience", "9")],
+        &[("load_best_model_at_end", "true")],
+        &[("lr_scheduler_type", "reduce_lr_on_plateau")],
+    ];
+    for it in what_they_change {
+        assert_eq!(not_exact(it, &[it, &changed].concat()), expected, "{it:?}");
+        assert_eq!(not_exact(it, it), expected[..1], "{it:?}");
+    }
+    let told = not_exact(
+        &[("early_stopping_patience", "9")],
+        &[("early_stopping_patience", "8"), ("early_stopping_threshold", "0.5")],
+    );
+    let expected = [
+        "early_stopping_patience was 9 and is 8",
+        "early_stopping_threshold was 0.0 and is 0.5",
+        "eval_dataset was abc and is def",
+    ];
+    assert_eq!(told, expected);
+}
+
+#[test]
+fn a_checkpoint_of_the_model_only_is_not_gone_on_from() {
+    let dir = scratch();
+    let mut killed = Toy { crash: Some(Crash::Step(5)), ..Toy::default() };
+    let options = args(&[("save_steps", "2"), ("save_only_model", "true")]);
+    run(dir.path(), &mut killed, &options, Resume::No).expect_err("killed");
+    let why = "it holds the model only (save_only_model) and nothing to go on with; begin a new run \
+               with it as the --model";
+    let named = dir.path().join("checkpoint-4");
+    let error = run(dir.path(), &mut Toy::default(), &options, Resume::From(named.clone()))
+        .expect_err("refused");
+    let error = pretrained_fs::with_causes(&error);
+    assert_eq!(error, format!("restore {}: {why}", named.display()));
+    let error =
+        run(dir.path(), &mut Toy::default(), &options, Resume::Latest).expect_err("refused");
+    let root = dir.path().display();
+    let expected = format!("{root} has no checkpoint to resume from: checkpoint-4: {why}");
+    assert_eq!(error.to_string(), expected);
+}
+
+/// Interrupts a run after `at` steps; returns the step that it can be gone on from.
+fn resumable(dir: &Path, toy: &mut Toy, options: &[(&str, &str)], at: u64) -> Option<u64> {
+    let options = args(&[options, &[("continue_on_save_error", "true")]].concat());
+    let resume = if steps_on_disk(dir).is_empty() { Resume::No } else { Resume::Latest };
+    let outcome = watch(dir, toy, &options, resume, |event| match event {
+        Event::Started(it) if it.state.global_step == at => Action::SAVE_AND_STOP,
+        Event::Stepped(it) if it.step == at => Action::SAVE_AND_STOP,
+        _ => Action::CONTINUE,
+    })
+    .expect("stops");
+    assert_eq!((outcome.ended, outcome.state.global_step), (Ended::Interrupted, at));
+    outcome.resumable.map(|it| it.step)
+}
+
+#[test]
+fn an_interrupted_run_says_what_it_can_be_gone_on_from() {
+    let options = [("save_steps", "2")];
+    for is_async in [false, true] {
+        let toy = |crash| Toy { crash, is_async, ..Toy::default() };
+        let dir = scratch();
+        assert_eq!(resumable(dir.path(), &mut toy(None), &options, 0), None);
+        assert_eq!(resumable(dir.path(), &mut toy(Some(Crash::Save(0))), &options, 3), None);
+        // The save on the way out fails.
+        assert_eq!(resumable(dir.path(), &mut toy(Some(Crash::Save(1))), &options, 3), Some(2));
+        assert_eq!(resumable(dir.path(), &mut toy(None), &options, 2), Some(2));
+        assert_eq!(resumable(dir.path(), &mut toy(Some(Crash::Save(0))), &options, 5), Some(2));
+        assert_eq!(resumable(dir.path(), &mut toy(None), &options, 5), Some(5));
+
+        let dir = scratch();
+        let model_only = [("save_steps", "2"), ("save_only_model", "true")];
+        assert_eq!(resumable(dir.path(), &mut toy(None), &model_only, 3), None);
+    }
 }
