@@ -31,15 +31,20 @@ fn killed_at_random_instants_and_resumed_equals_unbroken() {
 
     let mut random = Random::from_the_clock();
     // Over fifty kills; in the long form, over a thousand.
-    let runs = if env::var_os("RUN_SLOW_TESTS").is_some() { 334 } else { 17 };
-    for number in 0..runs {
+    let wanted = if env::var_os("RUN_SLOW_TESTS").is_some() { 1000 } else { 50 };
+    let (mut killed, mut number) = (0, 0);
+    while killed < wanted {
+        number += 1;
+        assert!(number <= wanted, "half of all runs are done before they are killed");
         let run = place(scratch.path(), &format!("killed-{number}"));
         let mut instants = Vec::new();
-        // Killed at several instants, the later ones in the resumed process; then left to finish.
+        // Killed at several instants, the later ones in the resumed process; then left to finish. One that
+        // was done already was not killed.
         for _ in 0..3 {
-            let instant = duration.mul_f64(random.fraction());
+            let part = random.fraction() / f64::from(instants.len() as u32 + 1);
+            let instant = duration.mul_f64(part);
             instants.push(instant);
-            kill_after(instant, &mut start_or_resume(&run));
+            killed += usize::from(kill_after(instant, &mut start_or_resume(&run)));
         }
         succeeds(&mut start_or_resume(&run));
         let found = everything(&run);
@@ -126,13 +131,14 @@ fn start_or_resume(run: &Path) -> Command {
     command
 }
 
-fn kill_after(instant: Duration, command: &mut Command) {
+/// Says whether it was still running.
+fn kill_after(instant: Duration, command: &mut Command) -> bool {
     let mut child =
         command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("the command starts");
     thread::sleep(instant);
-    // A process that has ended already is as good as one killed after its last step.
     let _ = child.kill();
-    child.wait().expect("a killed process can be waited for");
+    let status = child.wait().expect("a killed process can be waited for");
+    std::os::unix::process::ExitStatusExt::signal(&status).is_some()
 }
 
 /// Every file of a run and of its checkpoints, by its path, but for the two that tell how long things took.

@@ -146,6 +146,15 @@ fn every_step_is_equal_with_every_scheduler() {
         json!({"lr_scheduler_type": "cosine_with_restarts", "lr_scheduler_kwargs": {"num_cycles": 2}}),
         json!({"lr_scheduler_type": "cosine_with_min_lr", "lr_scheduler_kwargs": {"min_lr_rate": 0.1}}),
         json!({"lr_scheduler_type": "warmup_stable_decay", "lr_scheduler_kwargs": {"num_decay_steps": 50}}),
+        json!({
+            "lr_scheduler_type": "cosine_warmup_with_min_lr",
+            "lr_scheduler_kwargs": {"min_lr_rate": 0.1, "warmup_lr_rate": 0.2},
+        }),
+        // Evaluations that do not get better, so that it acts.
+        json!({
+            "lr_scheduler_type": "reduce_lr_on_plateau", "lr_scheduler_kwargs": {"patience": 0, "threshold": 10.0},
+            "eval_steps": 20, "metric_for_best_model": "loss", "greater_is_better": false,
+        }),
     ] {
         check("llama_tied", more);
     }

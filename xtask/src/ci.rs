@@ -6,7 +6,9 @@ use anyhow::{Context, Result};
 
 use crate::process::{self, cargo};
 use crate::test::{TORCH_FEATURES, TORCH_PACKAGES};
-use crate::{book, consumer, deps, features, libtorch, lint, package, readme, test, tidy, venv};
+use crate::{
+    book, browser, consumer, deps, features, libtorch, lint, package, readme, test, tidy, venv,
+};
 
 pub(crate) fn run() -> Result<()> {
     let stages: [Stage; 16] = [
@@ -25,13 +27,18 @@ pub(crate) fn run() -> Result<()> {
         ("docs with libtorch", torch_docs),
         ("consumer with libtorch", consumer::torch),
         ("Python environment", || venv::parity().map(drop)),
-        ("README's commands (demo, all tests)", readme::run),
+        (README, readme::run),
     ];
     let started = Instant::now();
+    // It takes a while and hardly a core, and only the last stage wants it.
+    let mut browser = Some(std::thread::spawn(browser::install));
     let mut table = String::new();
     for (name, stage) in stages {
         eprintln!("\n=== {name}");
         let begun = Instant::now();
+        if let Some(browser) = browser.take_if(|_| name == README) {
+            let _ = browser.join();
+        }
         stage().with_context(|| name.to_owned())?;
         table += &format!("{:>6.0} s  {name}\n", begun.elapsed().as_secs_f64());
     }
@@ -47,6 +54,8 @@ fn torch_docs() -> Result<()> {
     let mut docs = cargo(["doc", "--no-deps"]);
     process::run(docs.args(TORCH_PACKAGES).args(TORCH_FEATURES).env("RUSTDOCFLAGS", "-D warnings"))
 }
+
+const README: &str = "README's commands (demo, all tests)";
 
 /// A name and what is run under it.
 type Stage = (&'static str, fn() -> Result<()>);

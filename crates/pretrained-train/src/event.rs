@@ -16,6 +16,8 @@ pub enum Event<'a> {
     Stepped(&'a StepReport),
     /// An entry was added to the log: a loss, an evaluation or the run's summary.
     Logged(&'a LogEntry),
+    /// An evaluation is at work. An interruption does not wait for its end.
+    Evaluating,
     /// An evaluation gave these metrics.
     Evaluated(&'a LogEntry),
     /// A checkpoint is durable.

@@ -193,7 +193,7 @@ impl<'scope, 'env, T: Task, A: Into<Action>, F: FnMut(&Event<'_>) -> A> Run<'sco
             return self.save(phase, todo);
         }
         if todo.evaluate {
-            let metrics = self.evaluate()?;
+            let Some(metrics) = self.evaluate()? else { return self.save(phase, todo) };
             let is_best = self.note_best(&metrics)?;
             if self.args.save_strategy == SaveStrategy::Best {
                 todo.save = is_best;
@@ -235,12 +235,18 @@ impl<'scope, 'env, T: Task, A: Into<Action>, F: FnMut(&Event<'_>) -> A> Run<'sco
         self.emit(&Event::Logged(&entry));
     }
 
-    /// Evaluates, logs it, and lets it act on patience and on the learning rate.
-    pub(crate) fn evaluate(&mut self) -> Result<LogEntry, Error<T::Error>> {
+    /// Evaluates, logs it, and lets it act on patience and on the learning rate; nothing if it was
+    /// interrupted.
+    pub(crate) fn evaluate(&mut self) -> Result<Option<LogEntry>, Error<T::Error>> {
         let step = self.state.global_step;
         let start = Instant::now();
-        let metrics = self.task.evaluate();
+        let (on_event, action) = (&mut self.on_event, &mut self.action);
+        let metrics = self.task.evaluate_while(&mut || {
+            action.add(on_event(&Event::Evaluating).into());
+            !action.interrupt
+        });
         let metrics = metrics.map_err(|source| Error::Evaluate { step, source })?;
+        let Some(metrics) = metrics else { return Ok(None) };
 
         let mut entry = LogEntry::default();
         let n_batches = self.n_eval_examples.div_ceil(self.args.per_device_eval_batch_size);
@@ -258,7 +264,7 @@ impl<'scope, 'env, T: Task, A: Into<Action>, F: FnMut(&Event<'_>) -> A> Run<'sco
             }
         }
         self.emit(&Event::Evaluated(&entry));
-        Ok(entry)
+        Ok(Some(entry))
     }
 
     fn count_patience(&mut self, metric: f64) {

@@ -16,6 +16,17 @@ pub trait Task {
     /// `eval_<metric>` for whatever else is measured.
     fn evaluate(&mut self) -> Result<BTreeMap<String, f64>, Self::Error>;
 
+    /// The same, and asks now and then whether to go on. Where the answer is no, nothing is returned, and
+    /// the evaluation is made once more when the run goes on. If this is not implemented, an
+    /// interrupted run evaluates to the end.
+    fn evaluate_while(
+        &mut self,
+        goes_on: &mut dyn FnMut() -> bool,
+    ) -> Result<Option<BTreeMap<String, f64>>, Self::Error> {
+        let _ = goes_on;
+        self.evaluate().map(Some)
+    }
+
     /// Writes the state into an empty directory.
     fn save(&mut self, dir: &Path, what: Saved) -> Result<(), Self::Error>;
 

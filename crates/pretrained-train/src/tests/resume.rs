@@ -142,6 +142,37 @@ fn check_asked_to_terminate(options: &[(&str, &str)]) {
     }
 }
 
+/// Asked in the middle of an evaluation, which is then made by the run that goes on.
+#[test]
+fn an_evaluation_is_given_up_and_made_again() {
+    let args = args(&[("eval_strategy", "steps"), ("eval_steps", "3"), ("save_steps", "3")]);
+    let mut straight = Toy::default();
+    let straight_dir = scratch();
+    let outcome = run(straight_dir.path(), &mut straight, &args, Resume::No).expect("finishes");
+
+    // Each evaluation asks twice.
+    for at in 1..=6 {
+        let dir = scratch();
+        let (asked, evaluated) = (std::cell::Cell::new(0), std::cell::Cell::new(0));
+        let interrupted = watch(dir.path(), &mut Toy::default(), &args, Resume::No, |event| {
+            match event {
+                Event::Evaluating => asked.set(asked.get() + 1),
+                Event::Evaluated(_) => evaluated.set(evaluated.get() + 1),
+                _ => {}
+            }
+            if asked.get() == at { Action::SAVE_AND_STOP } else { Action::CONTINUE }
+        });
+        let interrupted = interrupted.expect("stops");
+        assert_eq!(interrupted.ended, Ended::Interrupted);
+        assert_eq!((asked.get(), evaluated.get()), (at, (at - 1) / 2));
+        let mut resumed = Toy::default();
+        let resumed_outcome =
+            run(dir.path(), &mut resumed, &args, Resume::Latest).expect("resumes");
+        assert_eq!(resumed.x.to_bits(), straight.x.to_bits(), "asked for the {at}th time");
+        assert_eq!(log(&resumed_outcome.state), log(&outcome.state), "asked for the {at}th time");
+    }
+}
+
 #[test]
 fn asked_to_terminate_and_resumed_equals_straight() {
     check_asked_to_terminate(&[("save_steps", "4")]);

@@ -82,6 +82,13 @@ impl Task for Toy {
         Ok(BTreeMap::from([("eval_loss".to_owned(), loss), ("eval_x".to_owned(), self.x)]))
     }
 
+    fn evaluate_while(
+        &mut self,
+        goes_on: &mut dyn FnMut() -> bool,
+    ) -> io::Result<Option<BTreeMap<String, f64>>> {
+        if goes_on() && goes_on() { self.evaluate().map(Some) } else { Ok(None) }
+    }
+
     fn save(&mut self, dir: &Path, what: Saved) -> io::Result<()> {
         let state = self.state();
         if self.fails_to_save() {
