@@ -8,6 +8,16 @@
 //! Sums are made in f32 and rounded once, to the nearest, ties to even. For the same inputs the
 //! result is the same for every number of threads and of rows; it is the same on every CPU with
 //! fused multiply-add, whose vectors may have any length.
+//!
+//! ```
+//! use pretrained_kernels::{Alone, Matrix, multiply};
+//!
+//! let weights = [1.0f32, 2.0, 3.0, 4.0]; // (2, 2)
+//! let (x, mut y) = ([1.0, 10.0], [0.0; 2]);
+//! multiply(Matrix::new(&weights, 2, 2)?, &x, None, &mut y, &Alone)?;
+//! assert_eq!(y, [21.0, 43.0]);
+//! # Ok::<(), pretrained_kernels::Error>(())
+//! ```
 
 mod attend;
 #[cfg(target_arch = "x86_64")]

@@ -7,6 +7,19 @@
 //!
 //! [`PickleFile`] has every tensor by name, read when it is asked for, and the whole contents as
 //! a [`Value`] tree. [`write()`] writes a tree as `torch.save` would.
+//!
+//! ```no_run
+//! use std::path::Path;
+//!
+//! use pretrained_pickle::PickleFile;
+//!
+//! let file = PickleFile::open(Path::new("pytorch_model.bin"))?;
+//! for name in file.names() {
+//!     let bytes = file.read_tensor(name)?.ok_or("it is there")?;
+//!     println!("{name}: {} bytes", bytes.len());
+//! }
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 mod checksum;
 mod encode;

@@ -6,6 +6,20 @@
 //!
 //! A tokenizer's files are outside input. Whatever they say, opening and running them ends, in an
 //! error if need be, and never in a panic.
+//!
+//! ```
+//! use pretrained_tokenizer::{AutoTokenizer, TokenizerTrainer};
+//! # let dir = tempfile::tempdir()?;
+//! # let (text, tokenizer) = (dir.path().join("notes.txt"), dir.path().join("tokenizer"));
+//! std::fs::write(&text, "the quick brown fox jumps over the lazy dog")?;
+//! let trainer = TokenizerTrainer { vocab_size: 280, ..TokenizerTrainer::default() };
+//! trainer.train_files(&[text], |_| ())?.save_pretrained(&tokenizer)?;
+//!
+//! let tokenizer = AutoTokenizer::from_pretrained(&tokenizer)?;
+//! let ids = tokenizer.encode("the fox", true)?;
+//! assert_eq!(tokenizer.decode(&ids, true)?, "the fox");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 mod bundle;
 mod chat;
