@@ -40,7 +40,7 @@ impl DatasetOptions {
         has_bar: bool,
     ) -> Datasets<'a> {
         let given = self.data_cache_dir.clone();
-        let cache_dir = given.or_else(|| default_cache_dir(|name| Some(env::var_os(name)?.into())));
+        let cache_dir = given.or_else(user_cache_dir);
         if cache_dir.is_none() {
             not_kept("neither XDG_CACHE_HOME nor HOME is set");
         }
@@ -135,6 +135,11 @@ fn not_kept(why: &str) {
     output::note(format_args!(
         "warning: tokenized in memory, and again by the next run: {why}; --data-cache-dir names another place"
     ));
+}
+
+/// Where tokenized files are kept, unless the command is told otherwise.
+pub(crate) fn user_cache_dir() -> Option<PathBuf> {
+    default_cache_dir(|name| Some(env::var_os(name)?.into()))
 }
 
 /// Where programs keep what can be made again.

@@ -8,7 +8,7 @@ use pretrained::{
 use serde_json::{Value, json};
 
 use crate::{
-    machine::{CURRENT, Cpu, Machine, Place},
+    machine::{CURRENT, Cache, Cpu, Machine, Place},
     output::{self, bytes, one_line},
     table::{Align, Table},
     terminal::{Stream, Tone, toned, toned_line},
@@ -156,12 +156,14 @@ fn to_text(machine: &Machine, faults: &[Fault]) -> String {
         let found = place.file_system.as_ref();
         row("  disk", found.map_or_else(String::clone, disk));
     }
-    row("tokenized data", "in memory, nothing is kept on disk".to_owned());
-    let cache = machine.model_cache.as_ref();
-    let path = cache.map_or("no home directory".to_owned(), |it| it.path.display().to_string());
-    let size = cache.and_then(|it| it.bytes).map_or("not there".to_owned(), bytes);
-    row("downloaded models", path);
-    row("  size", size);
+    for (name, cache) in
+        [("tokenized data", &machine.data_cache), ("downloaded models", &machine.model_cache)]
+    {
+        let cache = cache.as_ref();
+        let path = cache.map_or("no home directory".to_owned(), |it| it.path.display().to_string());
+        row(name, path);
+        row("  size", cache.and_then(|it| it.bytes).map_or("not there".to_owned(), bytes));
+    }
 
     let mut text = format!("{table}\n");
     for Fault { problem, fix, is_broken } in faults {
@@ -231,6 +233,8 @@ fn to_json(machine: &Machine, faults: &[Fault]) -> Value {
             "cuda": {"devices": devices, "said": gpu(it.cuda)},
         })
     });
+    let cache =
+        |it: &Option<Cache>| it.as_ref().map(|it| json!({"path": it.path, "bytes": it.bytes}));
     let features = machine.cpu.features().map(|(name, has)| (name.to_owned(), has.into()));
     let places = machine.places.iter().map(|it| {
         let found = it.file_system.as_ref().ok();
@@ -259,11 +263,8 @@ fn to_json(machine: &Machine, faults: &[Fault]) -> Value {
         "cores": machine.cores,
         "cpu": Value::Object(features.into_iter().collect()),
         "places": places.collect::<Vec<Value>>(),
-        // Tokenized data is kept in memory; there is no directory to speak of.
-        "tokenized_data": null,
-        "downloaded_models": machine.model_cache.as_ref().map(|it| {
-            json!({"path": it.path, "bytes": it.bytes})
-        }),
+        "tokenized_data": cache(&machine.data_cache),
+        "downloaded_models": cache(&machine.model_cache),
         "faults": listed(true),
         "notes": listed(false),
     })

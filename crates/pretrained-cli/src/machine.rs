@@ -13,6 +13,8 @@ use pretrained::{
     torch::Libtorch,
 };
 
+use crate::datasets;
+
 /// All that is looked at.
 #[derive(Debug, Clone)]
 pub(crate) struct Machine {
@@ -29,6 +31,8 @@ pub(crate) struct Machine {
     pub(crate) places: Vec<Place>,
     /// Where models are that `huggingface_hub` downloaded; `None` if there is no home directory.
     pub(crate) model_cache: Option<Cache>,
+    /// Where `train` keeps tokenized files; `None` if there is no home directory.
+    pub(crate) data_cache: Option<Cache>,
 }
 
 /// Instructions that products are much faster with.
@@ -77,11 +81,16 @@ impl Machine {
                 Place::look(CURRENT, &current),
                 Place::look("temporary files", &env::temp_dir()),
             ],
-            model_cache: cache_dir().map(|path| {
-                let bytes = path.is_dir().then(|| size_of(&path));
-                Cache { path, bytes }
-            }),
+            model_cache: cache_dir().map(Cache::look),
+            data_cache: datasets::user_cache_dir().map(Cache::look),
         }
+    }
+}
+
+impl Cache {
+    fn look(path: PathBuf) -> Cache {
+        let bytes = path.is_dir().then(|| size_of(&path));
+        Cache { path, bytes }
     }
 }
 

@@ -66,11 +66,12 @@ impl clap::Args for TrainingOptions {
             command.arg(arg.allow_negative_numbers(true))
         });
         fields().fold(command, |command, field| {
+            let choices = choices(field.value);
             let mut arg = Arg::new(field.name)
                 .long(field.name.replace('_', "-"))
                 .alias(field.name)
-                .help(field.help.trim())
-                .value_name(field.value)
+                .help(help(field.help.trim(), &choices))
+                .value_name(if choices.is_empty() { field.value } else { "NAME" })
                 // Nothing else begins with a hyphen but the next option.
                 .allow_negative_numbers(true)
                 .action(ArgAction::Set)
@@ -100,6 +101,19 @@ fn others() -> impl Iterator<Item = &'static str> {
 
 /// Options that `train` spells itself.
 const OWN_OPTIONS: [&str; 2] = ["output_dir", "resume_from_checkpoint"];
+
+/// The names that a value may be, of a list with bars.
+fn choices(value: &str) -> Vec<&str> {
+    let names: Vec<&str> = value.split('|').filter(|it| !it.is_empty()).collect();
+    if value.contains('|') { names } else { Vec::new() }
+}
+
+fn help(text: &str, choices: &[&str]) -> String {
+    match choices {
+        [] => text.to_owned(),
+        choices => format!("{text} [one of: {}]", choices.join(", ")),
+    }
+}
 
 #[cfg(test)]
 mod tests {

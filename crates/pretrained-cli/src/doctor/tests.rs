@@ -33,6 +33,7 @@ fn sound() -> Machine {
         cpu: Cpu { is_x86: true, avx2: true, ..Cpu::default() },
         places: vec![place(CURRENT, "/home/u"), place("temporary files", "/tmp")],
         model_cache: Some(Cache { path: PathBuf::from("/home/u/.cache"), bytes: Some(1 << 30) }),
+        data_cache: Some(Cache { path: PathBuf::from("/home/u/.cache/pretrained"), bytes: None }),
     }
 }
 
@@ -69,7 +70,8 @@ current directory  /home/u
   disk             50.0 GB free of 100 GB, ext4: saves are durable
 temporary files    /tmp
   disk             50.0 GB free of 100 GB, ext4: saves are durable
-tokenized data     in memory, nothing is kept on disk
+tokenized data     /home/u/.cache/pretrained
+  size             not there
 downloaded models  /home/u/.cache
   size             1.07 GB
 
