@@ -11,13 +11,12 @@ use crate::{
 };
 
 pub(crate) fn run() -> Result<()> {
-    let stages: [Stage; 16] = [
+    let stages: [Stage; 15] = [
         ("format", lint::format),
         ("tidy", tidy::run),
         ("dependencies", deps::run),
         ("clippy", lint::plain),
         ("docs", plain_docs),
-        ("plain tests", test::plain),
         ("consumers of single crates", consumer::plain),
         ("packages", package::run),
         ("book", book::run),

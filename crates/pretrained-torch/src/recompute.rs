@@ -111,7 +111,7 @@ mod tests {
         for (i, weight) in weights[..3].iter().enumerate() {
             x = pass.layer(&x, |x, pass| pass.dropout(x.matmul(weight).tanh(), 0.5));
             if i == 1 {
-                x *= 2.0;
+                x = x.g_mul_scalar(2.0);
             }
         }
         x.sin()
