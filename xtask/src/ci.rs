@@ -6,9 +6,7 @@ use anyhow::{Context, Result};
 
 use crate::process::{self, cargo};
 use crate::test::{TORCH_FEATURES, TORCH_PACKAGES};
-use crate::{
-    book, browser, consumer, deps, features, libtorch, lint, package, readme, test, tidy, venv,
-};
+use crate::{book, browser, consumer, deps, features, libtorch, lint, package, readme, tidy, venv};
 
 pub(crate) fn run() -> Result<()> {
     let stages: [Stage; 15] = [
