@@ -11,7 +11,7 @@ use serde_json::json;
 
 use crate::{
     command::{examples, succeeds},
-    python,
+    python::{self, root},
 };
 
 /// An example, with what it is given.
@@ -24,6 +24,16 @@ fn example(name: &str, arguments: &[&Path]) -> Command {
 fn says(command: &mut Command, what: &str) {
     let output = succeeds(command);
     assert!(output.contains(what), "{what} in {output}");
+}
+
+#[test]
+fn examples_are_short() {
+    let dir = root().join("crates/pretrained/examples");
+    for entry in fs::read_dir(dir).expect("there are examples") {
+        let path = entry.expect("an example").path();
+        let n = fs::read_to_string(&path).expect("a program").lines().count();
+        assert!(n < 60, "{} has {n} lines", path.display());
+    }
 }
 
 #[test]

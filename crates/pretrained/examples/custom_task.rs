@@ -1,13 +1,9 @@
-//! Anything that learns in steps, with checkpoints and exact resume; here a line through points. Needs no libtorch:
-//! `cargo run -p pretrained --example custom_task -- runs/line`.
+//! A task of one's own, without libtorch: `cargo run -p pretrained --example custom_task -- runs/line`.
 #![allow(clippy::print_stdout)]
 
 use std::{collections::BTreeMap, env, error::Error, fs, io, path::Path};
 
-use pretrained::{
-    Checkpoints, TrainingArguments,
-    train::{Action, Dims, Event, Resume, SaveStrategy, Saved, Stepped, Task, train},
-};
+use pretrained::{Checkpoints, TrainingArguments, train::*};
 
 /// y = a x + b.
 struct Line([f64; 2]);
@@ -49,7 +45,6 @@ fn main() -> Result<(), Box<dyn Error>> {
         output_dir: run.into(),
         max_steps: 1000,
         learning_rate: 0.1,
-        save_strategy: SaveStrategy::Steps,
         save_steps: 100.0,
         ..TrainingArguments::default()
     };
@@ -58,7 +53,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut line = Line([0.0; 2]);
     let begun = checkpoints.latest()?.checkpoint.is_some();
     let resume = if begun { Resume::Latest } else { Resume::No };
-    train(&mut line, &args, &dims, &checkpoints, resume, |_: &Event<'_>| Action::CONTINUE)?;
+    train(&mut line, &args, &dims, &checkpoints, resume, |_: &Event<'_>| ())?;
     println!("y = {:.3} x + {:.3}", line.0[0], line.0[1]);
     Ok(())
 }
