@@ -7,11 +7,10 @@ use std::{
     process::{Command, Stdio},
 };
 
-use serde_json::json;
-
 use crate::{
     command::{examples, succeeds},
-    python::{self, root},
+    python::root,
+    readme::prepare,
 };
 
 /// An example, with what it is given.
@@ -40,14 +39,8 @@ fn examples_are_short() {
 fn every_example_does_what_it_says() {
     let scratch = tempfile::tempdir().expect("a scratch directory");
     let at = |name: &str| scratch.path().join(name);
-    let (model, text, pickle) = (at("model"), at("notes.txt"), at("pytorch_model.bin"));
-    python::call(
-        "models.make",
-        json!({"out": model, "model_type": "llama", "tied": true, "dtype": "float32"}),
-    );
-    python::call("models.save_pickle", json!({"model": model, "out": pickle}));
-    let line = "The quick brown fox jumps over the lazy dog, and the model learns it by heart.\n";
-    fs::write(&text, line.repeat(200)).expect("the text is written");
+    prepare(scratch.path(), 200);
+    let [model, text, pickle] = ["llama-3.2-1b", "notes.txt", "pytorch_model.bin"].map(at);
 
     says(&mut example("inspect", &[&model]), "embed_tokens.weight: F32");
     says(&mut example("convert_pickle", &[&pickle, &at("w.safetensors")]), "tensors");

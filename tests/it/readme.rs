@@ -21,7 +21,7 @@ fn commands_run_as_they_stand() {
     documents.sort();
 
     let fixture = tempfile::tempdir().expect("a scratch directory");
-    prepare(fixture.path());
+    prepare(fixture.path(), 2000);
     let n: Vec<usize> = documents.iter().map(|it| run(it, fixture.path())).collect();
     assert!(n.iter().sum::<usize>() >= 30, "the book shows the command: {n:?}");
     assert!(n.iter().filter(|it| **it > 0).count() >= 5, "in several chapters: {n:?}");
@@ -56,8 +56,8 @@ fn commands(text: &str) -> Vec<String> {
     shell_lines(&joined).filter(|line| line.starts_with("pretrained ")).map(str::to_owned).collect()
 }
 
-/// What the commands speak of: a small model under that name, its pickled weights, and some text.
-fn prepare(dir: &Path) {
+/// What the commands speak of: a small model under that name, its pickled weights, and so many lines of text.
+pub(crate) fn prepare(dir: &Path, n_lines: usize) {
     let model = dir.join("llama-3.2-1b");
     python::call(
         "models.make",
@@ -68,7 +68,7 @@ fn prepare(dir: &Path) {
         json!({"model": model, "out": dir.join("pytorch_model.bin")}),
     );
     let line = "The quick brown fox jumps over the lazy dog, and the model learns it by heart.\n";
-    fs::write(dir.join("notes.txt"), line.repeat(2000)).expect("the text is written");
+    fs::write(dir.join("notes.txt"), line.repeat(n_lines)).expect("the text is written");
 }
 
 /// The lines of the fenced blocks marked `sh`, without comments and empty lines.

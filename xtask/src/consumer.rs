@@ -11,7 +11,7 @@ use crate::{libtorch, workspace};
 pub(crate) fn plain() -> Result<()> {
     prepare()?;
     process::run(consumer("check").args(["-p", "consumer-facade"]))?;
-    let scratch = workspace::root().join("target/consumer");
+    let scratch = workspace::target_dir().join("consumer");
     if scratch.exists() {
         fs::remove_dir_all(&scratch).with_context(|| format!("remove {}", scratch.display()))?;
     }
@@ -42,7 +42,7 @@ fn prepare() -> Result<()> {
 
 fn consumer(command: &'static str) -> std::process::Command {
     let mut cargo = cargo([command, "--quiet", "--manifest-path"]);
-    cargo.arg(dir().join("Cargo.toml")).arg("--target-dir").arg(workspace::root().join("target"));
+    cargo.arg(dir().join("Cargo.toml")).arg("--target-dir").arg(workspace::target_dir());
     cargo
 }
 

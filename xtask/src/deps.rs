@@ -1,7 +1,6 @@
 //! `cargo xtask deps`: what we take from others. Licences that `deny.toml` allows, no dependency that nothing uses;
 //! and, where it is installed, all that `cargo deny` knows besides, advisories above all.
 
-use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
@@ -84,8 +83,7 @@ fn parts<'a>(expression: &'a str, word: &str) -> Vec<&'a str> {
 fn unused(package: &Value) -> Result<Vec<String>> {
     let name = package["name"].as_str().unwrap_or_default();
     let manifest = package["manifest_path"].as_str().context("a package has a manifest")?;
-    let mut sources = String::new();
-    read_sources(Path::new(manifest).parent().context("it is in a directory")?, &mut sources)?;
+    let sources = sources_of(Path::new(manifest).parent().context("it is in a directory")?)?;
     let dependencies = package["dependencies"].as_array().context("it has dependencies")?;
     let names = dependencies.iter().filter_map(|it| it["rename"].as_str().or(it["name"].as_str()));
     Ok(names
@@ -102,17 +100,17 @@ fn mentions(text: &str, word: &str) -> bool {
     })
 }
 
-fn read_sources(dir: &Path, sources: &mut String) -> Result<()> {
-    for entry in fs::read_dir(dir).with_context(|| format!("read {}", dir.display()))? {
-        let path = entry.with_context(|| format!("read {}", dir.display()))?.path();
-        if path.is_dir() && !path.ends_with("target") && !path.ends_with("consumer") {
-            read_sources(&path, sources)?;
-        } else if path.extension().is_some_and(|it| it == "rs") {
-            *sources +=
-                &fs::read_to_string(&path).with_context(|| format!("read {}", path.display()))?;
+/// Every source below a directory, one after the other, but those of other workspaces.
+fn sources_of(dir: &Path) -> Result<String> {
+    let mut sources = String::new();
+    for path in workspace::files()? {
+        let is_other = path.starts_with("tests/consumer");
+        let is_source = path.extension().is_some_and(|it| it == "rs") && !is_other;
+        if is_source && workspace::root().join(&path).starts_with(dir) {
+            sources += &workspace::read(path)?;
         }
     }
-    Ok(())
+    Ok(sources)
 }
 
 /// What is depended on for what it links or switches on.

@@ -1,5 +1,6 @@
 use crate::{
     Dropout, Element, Error, Team,
+    cpu::{LANES, fold},
     parts::{Job, exp, multiply_add, run_parts},
 };
 
@@ -79,7 +80,7 @@ impl Causal {
             *weight = exp(*weight - most, fma);
             sums[lane] += *weight;
         }
-        let normal = sum(sums).recip();
+        let normal = fold(sums).recip();
         for weight in &mut weights[..n] {
             *weight *= normal;
         }
@@ -140,7 +141,7 @@ impl<'p, T: Element> Job<Pair<'p, T>> for Backward {
             for lane in 0..rest.len() {
                 sums[lane] += rest[lane] * factors[from + lane];
             }
-            let mean = sum(sums);
+            let mean = fold(sums);
             for i in 0..seen {
                 grads[i] = T::from_f32(weights[i] * (factors[i] - mean) * it.scale);
             }
@@ -149,20 +150,6 @@ impl<'p, T: Element> Job<Pair<'p, T>> for Backward {
     }
 }
 
-#[inline(always)]
-pub(crate) fn sum(mut sums: [f32; LANES]) -> f32 {
-    let mut width = LANES / 2;
-    while width > 0 {
-        for lane in 0..width {
-            sums[lane] += sums[lane + width];
-        }
-        width /= 2;
-    }
-    sums[0]
-}
-
-/// How many partial sums a sum is made of.
-pub(crate) const LANES: usize = 16;
 /// How many scores a thread takes at once.
 const PART: usize = 1 << 15;
 

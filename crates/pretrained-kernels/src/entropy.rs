@@ -1,6 +1,6 @@
 use crate::{
     Element, Error, Team,
-    attend::{LANES, sum},
+    cpu::{LANES, fold},
     parts::{Job, exp, run_parts},
 };
 
@@ -73,7 +73,7 @@ impl<'p, T: Element> Job<Row<'p, T>> for CrossEntropy {
         for x in &most[1..] {
             largest = if *x > largest { *x } else { largest };
         }
-        let mean = sum(sums) / scores.len() as f32;
+        let mean = fold(sums) / scores.len() as f32;
 
         let mut sums = [0.0f32; LANES];
         for block in blocks {
@@ -84,7 +84,7 @@ impl<'p, T: Element> Job<Row<'p, T>> for CrossEntropy {
         for lane in 0..rest.len() {
             sums[lane] += exp(rest[lane].to_f32() - largest, fma);
         }
-        let total = sum(sums);
+        let total = fold(sums);
         let log_total = total.ln() + largest;
         let right = scores[class].to_f32();
         let smoothing = self.label_smoothing;

@@ -58,10 +58,8 @@ impl DotProduct {
             let is_causal = mask.is_none() && t > 1;
             let ours = (dropout > 0.0 && is_causal)
                 .then(|| dropout::attention([q, &k, &v], self.scale, dropout));
-            if let Some(y) = ours.flatten() {
-                return y.transpose(1, 2).reshape([b, t, -1]);
-            }
-            self.fused(q, &k, &v, mask.as_ref(), dropout, is_causal)
+            let fused = || self.fused(q, &k, &v, mask.as_ref(), dropout, is_causal);
+            ours.flatten().unwrap_or_else(fused)
         };
         y.transpose(1, 2).reshape([b, t, -1])
     }

@@ -11,6 +11,7 @@ use crate::{
     openmp::OpenMp,
     ops::{autocast_is_enabled, without_autocast},
     product::{multiplies_bf16, numbers, numbers_mut},
+    random::draw_seed,
 };
 
 /// Zeroes this part of the elements, and makes up for it with the others.
@@ -18,7 +19,7 @@ pub(crate) fn dropout(x: &Tensor, p: f64) -> Tensor {
     if !is_ours(&[x]) {
         return x.dropout(p, true);
     }
-    let dropout = Dropout::new(p, seed());
+    let dropout = Dropout::new(p, draw_seed().cast_unsigned());
     match tch::no_grad(|| dropped(&x.contiguous(), &dropout, x.kind())) {
         Some(y) => {
             let kind = x.kind();
@@ -34,7 +35,7 @@ pub(crate) fn dropout_add(x: &Tensor, residual: &Tensor, p: f64) -> Tensor {
     if !is_ours(&[x, residual]) || x.size() != residual.size() {
         return libtorch();
     }
-    let dropout = Dropout::new(p, seed());
+    let dropout = Dropout::new(p, draw_seed().cast_unsigned());
     let added = tch::no_grad(|| {
         let (x, residual) = (x.contiguous(), residual.contiguous());
         match (x.kind(), residual.kind()) {
@@ -69,7 +70,7 @@ pub(crate) fn attention([q, k, v]: [&Tensor; 3], scale: f64, p: f64) -> Option<T
     if q.kind() != k.kind() || q.kind() != v.kind() || t > s {
         return None;
     }
-    let it = Attention { scale, p, seed: seed(), kind: q.kind() };
+    let it = Attention { scale, p, seed: draw_seed().cast_unsigned(), kind: q.kind() };
     let all = [&q, &k, &v].map(Tensor::detach);
     let y = tch::no_grad(|| without_autocast(|| it.forward(&all)))?;
     Some(function(&[&q, &k, &v], y, move |grad| without_autocast(|| it.backward(&all, grad))))
@@ -213,12 +214,6 @@ fn is_ours(all: &[&Tensor]) -> bool {
     let is_known = |it: &&Tensor| matches!(it.kind(), Kind::Float | Kind::BFloat16);
     all.iter().all(|it| it.device() == Device::Cpu && is_known(it) && it.numel() > 0)
         && OpenMp::of_libtorch().is_some()
-}
-
-/// Drawn from libtorch's generator, as its own dropout draws.
-fn seed() -> u64 {
-    let drawn = Tensor::empty([1], (Kind::Int64, Device::Cpu)).random_();
-    drawn.int64_value(&[0]).cast_unsigned()
 }
 
 /// What is worked on at once.

@@ -9,7 +9,7 @@
 use pretrained_kernels::{Element, MAX_ROWS, Matrix, bf16, multiply};
 use tch::{Device, Kind, Tensor};
 
-use crate::{openmp::OpenMp, ops};
+use crate::{autograd::is_remembered, openmp::OpenMp, ops};
 
 /// `y = x Wᵀ + b` of `x` (.., C) and `weight` (F, C).
 pub(crate) fn linear(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Tensor {
@@ -37,8 +37,7 @@ pub(crate) fn linear(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Tens
 pub(crate) fn are_plain(all: &[&Tensor]) -> bool {
     let kind = all.first().map(|it| it.kind());
     let is_plain = |it: &&Tensor| Some(it.kind()) == kind && it.device() == Device::Cpu;
-    let remembers = || ops::grad_is_enabled() && all.iter().any(|it| it.requires_grad());
-    all.iter().all(is_plain) && !ops::autocast_is_enabled() && !remembers()
+    all.iter().all(is_plain) && !ops::autocast_is_enabled() && !is_remembered(all)
 }
 
 /// Whether the CPU has instructions for products in bf16.

@@ -1,9 +1,9 @@
 //! Activation checkpointing: <https://arxiv.org/abs/1604.06174>. Of a layer only what goes in is kept; it is run
 //! a second time when its gradient is asked for.
 
-use tch::{Device, Kind, Tensor};
+use tch::Tensor;
 
-use crate::{Error, cache::Pass, ops::backward};
+use crate::{Error, cache::Pass, ops::backward, random::draw_seed};
 
 /// What is kept of a pass through a network.
 #[derive(Debug, Default)]
@@ -41,7 +41,7 @@ impl Pass<'_> {
         recompute.next += 1;
         match recompute.again {
             None => {
-                let seed = seed();
+                let seed = draw_seed();
                 tch::manual_seed(seed);
                 let input = match x.is_leaf() && x.requires_grad() {
                     true => x.shallow_clone(),
@@ -93,13 +93,10 @@ impl Recompute {
     }
 }
 
-/// Drawn from libtorch's generator.
-fn seed() -> i64 {
-    Tensor::empty([1], (Kind::Int64, Device::Cpu)).random_().int64_value(&[0])
-}
-
 #[cfg(test)]
 mod tests {
+    use tch::{Device, Kind};
+
     use super::*;
     use crate::KvCache;
 
