@@ -2,7 +2,9 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::Duration;
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -190,6 +192,31 @@ fn packed_examples_fill_rows() {
 
     let error = fails(&mut scratch.train(&["--text", text(&Tiny::get().text()), "--packing"]));
     assert_eq!(error, "error: --packing is for --data: text is cut into full blocks as it is");
+}
+
+/// Nothing was learned yet that could be saved, so that there is nothing to wait for.
+#[test]
+fn a_signal_does_not_wait_for_the_end_of_tokenizing() {
+    let mut scratch = Scratch::new();
+    let once = fs::read_to_string(Tiny::get().text()).expect("read");
+    let long = scratch.write("long.txt", &once.repeat((40 << 20) / once.len()));
+    let cache = scratch.dir.path().join("pretrained");
+    let n_entries = || fs::read_dir(&cache).map_or(0, Iterator::count);
+
+    let mut command = scratch.train(&["--text", text(&long)]);
+    let mut child = command.stderr(Stdio::piped()).spawn().expect("the command starts");
+    while n_entries() == 0 {
+        assert!(child.try_wait().expect("a child can be asked").is_none(), "it ended by itself");
+        thread::sleep(Duration::from_millis(5));
+    }
+    let sent = Command::new("kill").args(["-TERM", &child.id().to_string()]).status();
+    assert!(sent.expect("kill starts").success());
+    let output = child.wait_with_output().expect("it ends");
+    let stderr = String::from_utf8(output.stderr).expect("stderr is text");
+    assert_eq!(output.status.code(), Some(143), "{stderr}");
+    assert!(stderr.ends_with("interrupted before the first step\n"), "{stderr}");
+    assert_eq!(n_entries(), 0, "half a file of tokens is none");
+    assert!(!scratch.run().join("model.safetensors").exists());
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeMap,
     fs,
+    ops::ControlFlow,
     path::{Path, PathBuf},
     sync::mpsc::{Receiver, Sender, channel},
     thread,
@@ -51,7 +52,7 @@ pub fn find(name: &str, arguments: &[PathBuf]) -> Result<Work> {
                 DataOptions { cache_dir: Some(cache_dir.clone()), ..DataOptions::new(256) };
             Box::new(move || {
                 let start = Instant::now();
-                TextDataset::from_files_with(&files, &tokenizer, &options, |_| ())?;
+                TextDataset::from_files_with(&files, &tokenizer, &options, |_| ControlFlow::Continue(()))?;
                 let seconds = start.elapsed().as_secs_f64();
                 fs::remove_dir_all(&cache_dir)?;
                 Ok(vec![seconds])

@@ -2,6 +2,7 @@
 
 use std::{
     env,
+    ops::ControlFlow,
     path::{Path, PathBuf},
 };
 
@@ -12,7 +13,7 @@ use pretrained::{
     tokenizer::AutoTokenizer,
 };
 
-use crate::{output, progress::Bar, sources};
+use crate::{interrupt::Interrupt, output, progress::Bar, sources};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct DatasetOptions {
@@ -27,6 +28,7 @@ pub(crate) struct DatasetOptions {
 /// Opens the datasets of one run.
 pub(crate) struct Datasets<'a> {
     tokenizer: &'a AutoTokenizer,
+    interrupt: &'a Interrupt,
     options: DataOptions,
     is_packed: bool,
     has_bar: bool,
@@ -36,6 +38,7 @@ impl DatasetOptions {
     pub(crate) fn datasets<'a>(
         &self,
         tokenizer: &'a AutoTokenizer,
+        interrupt: &'a Interrupt,
         block_size: usize,
         has_bar: bool,
     ) -> Datasets<'a> {
@@ -45,7 +48,7 @@ impl DatasetOptions {
             not_kept("neither XDG_CACHE_HOME nor HOME is set");
         }
         let options = DataOptions { cache_dir, ..DataOptions::new(block_size) };
-        Datasets { tokenizer, options, is_packed: self.packing, has_bar }
+        Datasets { tokenizer, interrupt, options, is_packed: self.packing, has_bar }
     }
 }
 
@@ -106,13 +109,20 @@ impl Datasets<'_> {
     /// With the cache, or without it from where on it fails.
     fn tokenized<D>(
         &mut self,
-        read: impl Fn(&DataOptions, &mut dyn FnMut(Progress)) -> Result<D, data::Error>,
+        read: impl Fn(
+            &DataOptions,
+            &mut dyn FnMut(Progress) -> ControlFlow<()>,
+        ) -> Result<D, data::Error>,
     ) -> anyhow::Result<D> {
         let watched = |options: &DataOptions| {
             let bar = self.has_bar.then(|| Bar::bytes("tokenize"));
             let res = read(options, &mut |it: Progress| {
                 if let Some(bar) = &bar {
                     bar.set(it.bytes, it.total_bytes);
+                }
+                match self.interrupt.signal() {
+                    Some(_) => ControlFlow::Break(()),
+                    None => ControlFlow::Continue(()),
                 }
             });
             if let Some(bar) = bar {

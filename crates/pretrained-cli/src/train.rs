@@ -11,9 +11,10 @@ use pretrained::{
     artifact::{AutoConfig, CONFIG},
     checkpoint::Checkpoints,
     config::Config,
+    data,
     tokenizer::AutoTokenizer,
     torch::{AutoModelForCausalLM, Kind, LoadOptions},
-    train::{Action, Ended, Outcome, Resume},
+    train::{Action, Ended, Outcome, Resume, TrainingArguments},
 };
 use signal_hook::consts::{SIGINT, SIGTERM};
 
@@ -84,7 +85,21 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
     arguments.check()?;
     check_output_dir(&args)?;
     let interrupt = Interrupt::install(&[SIGINT, SIGTERM])?;
+    let res = train(args, arguments, &interrupt);
+    match (&res, interrupt.signal()) {
+        (Err(e), Some(signal)) if matches!(e.downcast_ref(), Some(data::Error::Stopped)) => {
+            output::note("interrupted before the first step");
+            Ok(ExitCode::from(EXIT_BY_SIGNAL + signal))
+        }
+        _ => res,
+    }
+}
 
+fn train(
+    args: Args,
+    arguments: TrainingArguments,
+    interrupt: &Interrupt,
+) -> anyhow::Result<ExitCode> {
     let (config, tokenizer_dir) = match (&args.model, &args.config, &args.tokenizer) {
         (Some(model), _, tokenizer) => {
             (AutoConfig::from_pretrained(model)?, tokenizer.as_ref().unwrap_or(model))
@@ -96,7 +111,8 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
     let block_size = args.block_size.unwrap_or_else(|| default_block_size(&config));
     // Before the text is tokenized, which may take minutes.
     check_fit(&args, &config, &tokenizer, block_size)?;
-    let mut datasets = args.datasets.datasets(&tokenizer, block_size, !arguments.disable_tqdm);
+    let mut datasets =
+        args.datasets.datasets(&tokenizer, interrupt, block_size, !arguments.disable_tqdm);
     let train_dataset = datasets
         .train(&args.text, &args.data)?
         .context("--text or --data says what to train on")?;

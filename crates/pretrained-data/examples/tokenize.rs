@@ -1,6 +1,6 @@
 //! Tokenizes text files and says how fast: `tokenize TOKENIZER_DIR FILE…`
 
-use std::{env, path::PathBuf, time::Instant};
+use std::{env, ops::ControlFlow, path::PathBuf, time::Instant};
 
 use pretrained_data::{DataOptions, Dataset, TextDataset};
 use pretrained_tokenizer::AutoTokenizer;
@@ -16,6 +16,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let options = DataOptions::new(1024);
     let dataset = TextDataset::from_files_with(&files, &tokenizer, &options, |progress| {
         bytes = progress.bytes;
+        ControlFlow::Continue(())
     })?;
     let seconds = start.elapsed().as_secs_f64();
     let (blocks, tokens) = (dataset.len(), dataset.n_tokens());

@@ -1,4 +1,7 @@
-use std::path::{Path, PathBuf};
+use std::{
+    ops::ControlFlow,
+    path::{Path, PathBuf},
+};
 
 use pretrained_tokenizer::AutoTokenizer;
 
@@ -17,6 +20,35 @@ pub struct Progress {
     pub total_bytes: u64,
     /// Tokens so far.
     pub tokens: u64,
+}
+
+/// Who is told how far reading and tokenizing are, and may end them.
+pub(crate) struct Watcher<'a> {
+    total_bytes: u64,
+    on_progress: &'a mut dyn FnMut(Progress) -> ControlFlow<()>,
+}
+
+impl<'a> Watcher<'a> {
+    /// A file that is not there is an error here, before any work is done.
+    pub(crate) fn new(
+        files: &[PathBuf],
+        on_progress: &'a mut dyn FnMut(Progress) -> ControlFlow<()>,
+    ) -> Result<Watcher<'a>, Error> {
+        Ok(Watcher { total_bytes: total_len(files)?, on_progress })
+    }
+
+    pub(crate) fn tell(&mut self, bytes: u64, tokens: u64) -> Result<(), Error> {
+        let total_bytes = self.total_bytes;
+        match (self.on_progress)(Progress { bytes, total_bytes, tokens }) {
+            ControlFlow::Continue(()) => Ok(()),
+            ControlFlow::Break(()) => Err(Error::Stopped),
+        }
+    }
+
+    /// Between reading pieces of what is only looked at.
+    pub(crate) fn look(&mut self) -> Result<(), Error> {
+        self.tell(0, 0)
+    }
 }
 
 /// How files become examples.
@@ -45,6 +77,7 @@ pub(crate) fn key(
     files: &[PathBuf],
     tokenizer: &AutoTokenizer,
     recipe: &str,
+    watcher: &mut Watcher<'_>,
 ) -> Result<String, Error> {
     let mut hasher = blake3::Hasher::new();
     let mut add = |bytes: &[u8]| {
@@ -58,26 +91,25 @@ pub(crate) fn key(
         add(tokenizer.files().get(name).unwrap_or_default());
     }
     for path in files {
-        add(hash(path)?.as_bytes());
+        add(hash(path, || watcher.look())?.as_bytes());
     }
     Ok(hasher.finalize().to_hex().to_string())
 }
 
-/// Takes the tokens of `files` from the cache, or has `fill` make them.
+/// Takes the tokens that are known by `key` from the cache, or has `fill` make them.
 pub(crate) fn tokenized(
-    files: &[PathBuf],
     key: &str,
     cache_dir: Option<&Path>,
-    fill: impl FnOnce(&mut Builder, u64) -> Result<(), Error>,
+    watcher: &mut Watcher<'_>,
+    fill: impl FnOnce(&mut Builder, &mut Watcher<'_>) -> Result<(), Error>,
 ) -> Result<Store, Error> {
-    let total = total_len(files)?;
     let Some(cache_dir) = cache_dir else {
         let mut builder = Builder::new(None)?;
-        fill(&mut builder, total)?;
+        fill(&mut builder, watcher)?;
         return builder.finish();
     };
     let dir = cache_dir.join(key);
-    if let Some(store) = store::open(&dir)? {
+    if let Some(store) = store::open(&dir, || watcher.look())? {
         return Ok(store);
     }
     pretrained_fs::create_dir_all(cache_dir).map_err(Error::Cache)?;
@@ -86,7 +118,7 @@ pub(crate) fn tokenized(
         pretrained_fs::remove_dir(&dir).map_err(Error::Cache)?;
     }
     let mut builder = Builder::new(Some(&dir))?;
-    fill(&mut builder, total)?;
+    fill(&mut builder, watcher)?;
     builder.finish()
 }
 

@@ -35,6 +35,9 @@ pub enum Error {
         /// What there is, and what is needed.
         reason: String,
     },
+    /// Whoever watched wanted no more of it. Nothing was kept.
+    #[error("stopped before all files were read")]
+    Stopped,
     /// A text could not be tokenized.
     #[error("{}", path.display())]
     Tokenizer {

@@ -1,11 +1,11 @@
-use std::{fmt, path::PathBuf};
+use std::{fmt, ops::ControlFlow, path::PathBuf};
 
 use pretrained_tokenizer::AutoTokenizer;
 use rayon::iter::{IndexedParallelIterator, IntoParallelRefIterator, ParallelIterator};
 
 use crate::{
     DataOptions, Dataset, Error, Example, Progress,
-    cache::{key, tokenized},
+    cache::{Watcher, key, tokenized},
     record::{Tokens, read},
     source::Source,
     store::{Builder, Counts, Store},
@@ -42,23 +42,26 @@ impl JsonlDataset {
         tokenizer: &AutoTokenizer,
         block_size: usize,
     ) -> Result<JsonlDataset, Error> {
-        JsonlDataset::from_files_with(files, tokenizer, &DataOptions::new(block_size), |_| ())
+        JsonlDataset::from_files_with(files, tokenizer, &DataOptions::new(block_size), |_| {
+            ControlFlow::Continue(())
+        })
     }
 
-    /// The same with all options, and watched.
+    /// The same with all options, and watched by who may end it with [`ControlFlow::Break`].
     pub fn from_files_with(
         files: &[PathBuf],
         tokenizer: &AutoTokenizer,
         options: &DataOptions,
-        on_progress: impl FnMut(Progress),
+        mut on_progress: impl FnMut(Progress) -> ControlFlow<()>,
     ) -> Result<JsonlDataset, Error> {
         let DataOptions { block_size, cache_dir, .. } = options;
         if *block_size < 2 {
             return Err(Error::TooLittle { reason: "block_size must be at least 2".to_owned() });
         }
-        let key = key(files, tokenizer, &format!("jsonl {block_size}"))?;
-        let store = tokenized(files, &key, cache_dir.as_deref(), |builder, total| {
-            tokenize(files, tokenizer, *block_size, builder, total, on_progress)
+        let watcher = &mut Watcher::new(files, &mut on_progress)?;
+        let key = key(files, tokenizer, &format!("jsonl {block_size}"), watcher)?;
+        let store = tokenized(&key, cache_dir.as_deref(), watcher, |builder, watcher| {
+            tokenize(files, tokenizer, *block_size, builder, watcher)
         })?;
         let (examples, Counts { cut, silent }) = (store.n_examples() as u64, store.counts());
         let truncation = Truncation { block_size: *block_size, examples, cut, silent };
@@ -135,8 +138,7 @@ fn tokenize(
     tokenizer: &AutoTokenizer,
     block_size: usize,
     builder: &mut Builder,
-    total_bytes: u64,
-    mut on_progress: impl FnMut(Progress),
+    watcher: &mut Watcher<'_>,
 ) -> Result<(), Error> {
     let mut bytes_before = 0;
     for path in files {
@@ -166,8 +168,7 @@ fn tokenize(
                 builder.example(&ids, &labels, block_size)?;
             }
             n_lines += lines.len() as u64;
-            let bytes = bytes_before + source.n_read();
-            on_progress(Progress { bytes, total_bytes, tokens: builder.n_tokens() });
+            watcher.tell(bytes_before + source.n_read(), builder.n_tokens())?;
         }
         bytes_before += source.n_read();
     }

@@ -129,19 +129,22 @@ impl Source {
     }
 }
 
-/// The bytes of all files, for progress. A file that is not there is an error here, before any
-/// work is done.
+/// The bytes of all files.
 pub(crate) fn total_len(files: &[PathBuf]) -> Result<u64, Error> {
     let lens = files.iter().map(|path| Ok(open(path)?.metadata().map_or(0, |it| it.len())));
     lens.sum()
 }
 
-/// Hashes the bytes of a file.
-pub(crate) fn hash(path: &Path) -> Result<blake3::Hash, Error> {
+/// Hashes the bytes of a file. `each_time` is asked before each piece.
+pub(crate) fn hash(
+    path: &Path,
+    mut each_time: impl FnMut() -> Result<(), Error>,
+) -> Result<blake3::Hash, Error> {
     let mut hasher = blake3::Hasher::new();
     let mut file = open(path)?;
     let mut buffer = vec![0; CHUNK];
     loop {
+        each_time()?;
         let n = file.read(&mut buffer).map_err(|e| Error::io("read", path, e))?;
         if n == 0 {
             return Ok(hasher.finalize());

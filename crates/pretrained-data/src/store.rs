@@ -194,17 +194,21 @@ impl Builder {
                     res => res.map_err(Error::Cache)?,
                 }
                 let changed = || io::Error::other("changed while it was written");
-                open(&dir)?.ok_or_else(|| failed("read", &dir, changed()))
+                open(&dir, || Ok(()))?.ok_or_else(|| failed("read", &dir, changed()))
             }
         }
     }
 }
 
-/// Opens a cache directory; `None` if there is none, or not a whole one.
-pub(crate) fn open(dir: &Path) -> Result<Option<Store>, Error> {
+/// Opens a cache directory; `None` if there is none, or not a whole one. `each_time` is asked before
+/// each piece is checked.
+pub(crate) fn open(
+    dir: &Path,
+    mut each_time: impl FnMut() -> Result<(), Error>,
+) -> Result<Option<Store>, Error> {
     let Ok(index) = fs::read_to_string(dir.join(INDEX)) else { return Ok(None) };
     let index: Value = serde_json::from_str(&index).unwrap_or_default();
-    let column = |name: &str| -> Result<Option<Column>, Error> {
+    let mut column = |name: &str| -> Result<Option<Column>, Error> {
         let path = dir.join(name);
         let Ok(file) = File::open(&path) else { return Ok(None) };
         let expected = &index["columns"][name];
@@ -216,7 +220,12 @@ pub(crate) fn open(dir: &Path) -> Result<Option<Store>, Error> {
             return Ok(Some(Column::Empty));
         }
         let map = map(&file).map_err(|e| failed("map", &path, e))?;
-        let hash = blake3::Hasher::new().update_rayon(&map).finalize().to_hex().to_string();
+        let mut hasher = blake3::Hasher::new();
+        for piece in map.chunks(PIECE) {
+            each_time()?;
+            hasher.update_rayon(piece);
+        }
+        let hash = hasher.finalize().to_hex().to_string();
         Ok((expected["blake3"].as_str() == Some(&hash)).then_some(Column::Mapped(map)))
     };
     let count = |name: &str| index["examples"][name].as_u64();
@@ -248,5 +257,7 @@ fn map(file: &File) -> std::io::Result<Mmap> {
 
 const NAMES: [&str; 3] = ["input_ids.u32", "labels.i32", "ends.u64"];
 const INDEX: &str = "index.json";
+/// Bytes that are checked at a time.
+const PIECE: usize = 16 << 20;
 /// Of the layout.
 const VERSION: u64 = 2;

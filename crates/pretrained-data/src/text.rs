@@ -1,10 +1,10 @@
-use std::path::PathBuf;
+use std::{ops::ControlFlow, path::PathBuf};
 
 use pretrained_tokenizer::AutoTokenizer;
 
 use crate::{
     DataOptions, Dataset, Error, Example, Progress,
-    cache::{key, tokenized},
+    cache::{Watcher, key, tokenized},
     source::Source,
     store::{Builder, Store},
 };
@@ -24,7 +24,9 @@ impl TextDataset {
         tokenizer: &AutoTokenizer,
         block_size: usize,
     ) -> Result<TextDataset, Error> {
-        TextDataset::from_files_with(files, tokenizer, &DataOptions::new(block_size), |_| ())
+        TextDataset::from_files_with(files, tokenizer, &DataOptions::new(block_size), |_| {
+            ControlFlow::Continue(())
+        })
     }
 
     /// The same with every token in a block: the last one may be shorter.
@@ -34,24 +36,25 @@ impl TextDataset {
         block_size: usize,
     ) -> Result<TextDataset, Error> {
         let options = DataOptions { keep_tail: true, ..DataOptions::new(block_size) };
-        TextDataset::from_files_with(files, tokenizer, &options, |_| ())
+        TextDataset::from_files_with(files, tokenizer, &options, |_| ControlFlow::Continue(()))
     }
 
-    /// The same with all options, and watched.
+    /// The same with all options, and watched by who may end it with [`ControlFlow::Break`].
     pub fn from_files_with(
         files: &[PathBuf],
         tokenizer: &AutoTokenizer,
         options: &DataOptions,
-        on_progress: impl FnMut(Progress),
+        mut on_progress: impl FnMut(Progress) -> ControlFlow<()>,
     ) -> Result<TextDataset, Error> {
         let DataOptions { block_size, keep_tail, cache_dir } = options;
         let too_little = |reason: String| Err(Error::TooLittle { reason });
         if *block_size < 2 {
             return too_little("block_size must be at least 2".to_owned());
         }
-        let key = key(files, tokenizer, "text")?;
-        let store = tokenized(files, &key, cache_dir.as_deref(), |builder, total| {
-            tokenize(files, tokenizer, builder, total, on_progress)
+        let watcher = &mut Watcher::new(files, &mut on_progress)?;
+        let key = key(files, tokenizer, "text", watcher)?;
+        let store = tokenized(&key, cache_dir.as_deref(), watcher, |builder, watcher| {
+            tokenize(files, tokenizer, builder, watcher)
         })?;
 
         let n_tokens = store.n_tokens();
@@ -105,8 +108,7 @@ fn tokenize(
     files: &[PathBuf],
     tokenizer: &AutoTokenizer,
     builder: &mut Builder,
-    total_bytes: u64,
-    mut on_progress: impl FnMut(Progress),
+    watcher: &mut Watcher<'_>,
 ) -> Result<(), Error> {
     let mut bytes_before = 0;
     for path in files {
@@ -133,8 +135,7 @@ fn tokenize(
             for ids in tokenizer.encode_batch(&pieces, false).map_err(failed)? {
                 builder.tokens(&ids)?;
             }
-            let bytes = bytes_before + source.n_read();
-            on_progress(Progress { bytes, total_bytes, tokens: builder.n_tokens() });
+            watcher.tell(bytes_before + source.n_read(), builder.n_tokens())?;
         }
         if !is_first {
             builder.tokens(&around.after)?;
