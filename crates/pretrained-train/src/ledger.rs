@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value, json};
 
 use crate::{
-    Difference, Dims, IntervalStrategy, TrainingArguments, json,
+    Difference, Dims, IntervalStrategy, LogEntry, TrainingArguments, json,
     plan::{Plan, Todo},
 };
 
@@ -46,6 +46,21 @@ pub(crate) enum Phase {
 }
 
 impl Losses {
+    /// What a log says of the steps that it was written for: each mean is that of the steps since the one
+    /// before.
+    pub(crate) fn of_log(log: &[LogEntry]) -> Losses {
+        let mut losses = Losses::default();
+        for entry in log {
+            let loss = entry.get("loss").filter(|it| it.is_finite());
+            let since = entry.step().saturating_sub(losses.steps);
+            if let Some(loss) = loss.filter(|_| since > 0) {
+                let sum = losses.sum + loss * since as f64;
+                losses = Losses { sum, steps: entry.step() };
+            }
+        }
+        losses
+    }
+
     pub(crate) fn mean(&self) -> f64 {
         self.sum / self.steps.max(1) as f64
     }
@@ -197,6 +212,31 @@ fn facts(args: &TrainingArguments, plan: &Plan, dims: &Dims) -> BTreeMap<String,
     res.insert("max_steps".to_owned(), plan.max_steps.to_string());
     res.insert("number of examples".to_owned(), dims.examples.to_string());
     res
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn losses_of_a_log_are_those_of_its_steps() {
+        let entry = |step: u64, name: &str, value: f64| {
+            let mut entry = LogEntry::default();
+            entry.insert(name, value);
+            entry.insert_count("step", step);
+            entry
+        };
+        assert_eq!(Losses::of_log(&[]), Losses::default());
+        let log = [
+            entry(10, "loss", 4.0),
+            entry(10, "eval_loss", 9.0),
+            entry(15, "loss", f64::NAN),
+            entry(20, "loss", 3.0),
+            entry(25, "loss", 2.0),
+            entry(25, "train_loss", 7.0),
+        ];
+        assert_eq!(Losses::of_log(&log), Losses { sum: 40.0 + 30.0 + 10.0, steps: 25 });
+    }
 }
 
 const ARGUMENTS: &[&str] = &[

@@ -9,7 +9,7 @@ use pretrained_checkpoint::{Checkpoint, PassedOver, Reason};
 use crate::{
     Action, Error, Event, RestoreError, Resume, Task, TrainerState, json,
     kinship::{self, Kinship},
-    ledger::Ledger,
+    ledger::{Ledger, Losses},
     run::{ARGUMENTS, Run},
     train::fault_of,
 };
@@ -172,6 +172,7 @@ impl<T: Task, A: Into<Action>, F: FnMut(&Event<'_>) -> A> Run<'_, '_, T, F> {
             }
         } else {
             self.take_over_callbacks();
+            self.ledger.total = Losses::of_log(&self.state.log_history);
         }
         self.find_best(dir);
         if !differences.is_empty() {
