@@ -18,6 +18,7 @@ use crate::{
     save::{FORMAT, Plan, save_with, write_error},
     stream::Stream,
     tied,
+    unchanged::Unchanged,
     weight_file::WeightFile,
 };
 
@@ -117,7 +118,8 @@ fn convert_dir(
     let stream = Stream::new(&weights, &untied.dropped, options.dtype);
     stream.verify_rest()?;
     let (specs, parameters) = (stream.specs(), stream.elements());
-    let mut plan = Plan::weights(dest, specs, Some(parameters), &options.save)?;
+    let mut plan =
+        Plan::weights(dest, specs, Some(parameters), &options.save, &Unchanged::default())?;
     let renamed = config.remove(WEIGHTS_NAME).is_some();
     let cast = options.dtype.and_then(config_name);
     if let Some(name) = cast {

@@ -1,4 +1,8 @@
-use std::{borrow::Cow, io, path::Path};
+use std::{
+    borrow::Cow,
+    io::{self, Write},
+    path::Path,
+};
 
 use pretrained_config::{Config, GenerationConfig};
 use pretrained_fs::{NewFile, StagedSet};
@@ -10,6 +14,7 @@ use crate::{
     artifact::WEIGHTS_NAME,
     dir::io_error,
     files::{holds_weights, with_variant},
+    unchanged::{Content, Unchanged},
 };
 
 /// What a model directory is made of.
@@ -56,9 +61,11 @@ pub fn save<'d>(
     data: impl Fn(&TensorSpec) -> io::Result<Cow<'d, [u8]>> + Sync,
     options: &SaveOptions,
 ) -> Result<(), Error> {
-    save_with(dir.as_ref(), &contents.plan(dir.as_ref(), options)?, |layout, file| {
-        layout.write_parallel(file, &data)
-    })
+    save_with(
+        dir.as_ref(),
+        &contents.plan(dir.as_ref(), options, &Unchanged::default())?,
+        |layout, file| layout.write_parallel(file, &data),
+    )
 }
 
 /// Writes a model's files into an empty directory that the caller stages and publishes itself.
@@ -68,8 +75,19 @@ pub fn write_into<'d>(
     data: impl Fn(&TensorSpec) -> io::Result<Cow<'d, [u8]>> + Sync,
     options: &SaveOptions,
 ) -> Result<(), Error> {
-    let (dir, plan) = (dir.as_ref(), contents.plan(dir.as_ref(), options)?);
-    plan.write(dir, |layout, file| layout.write_parallel(file, &data))
+    write_changed_into(dir, contents, data, options, &mut Unchanged::default())
+}
+
+/// The same, for one directory after the other: what has not changed since the last is not written again.
+pub fn write_changed_into<'d>(
+    dir: impl AsRef<Path>,
+    contents: &Contents<'_>,
+    data: impl Fn(&TensorSpec) -> io::Result<Cow<'d, [u8]>> + Sync,
+    options: &SaveOptions,
+    unchanged: &mut Unchanged,
+) -> Result<(), Error> {
+    let (dir, plan) = (dir.as_ref(), contents.plan(dir.as_ref(), options, unchanged)?);
+    plan.write(dir, unchanged, |layout, file| layout.write_parallel(file, &data))
 }
 
 /// Saves a planned model; `write` fills one file of weights.
@@ -89,7 +107,7 @@ pub(crate) fn save_with(
     if plan.tokenizer.is_some() {
         staged = staged.with_dir(TokenizerFiles::DIR);
     }
-    plan.write(staged.path(), write)?;
+    plan.write(staged.path(), &mut Unchanged::default(), write)?;
     Ok(staged.publish()?)
 }
 
@@ -115,6 +133,7 @@ impl Plan {
         tensors: Vec<TensorSpec>,
         total_parameters: Option<u64>,
         options: &SaveOptions,
+        unchanged: &Unchanged,
     ) -> Result<Plan, Error> {
         let variant = options.variant.clone();
         let single = with_variant(MODEL, variant.as_deref());
@@ -127,8 +146,11 @@ impl Plan {
             Error::Safetensors(pretrained_safetensors::Error::Format { path, source })
         };
         let metadata = Metadata::from([FORMAT.map(str::to_owned).into()]);
-        let mut layouts =
-            Layout::shards(tensors, options.max_shard_size, &metadata).map_err(error)?;
+        let mut layouts = Vec::new();
+        for tensors in unchanged.split(tensors) {
+            let shards = Layout::shards(tensors, options.max_shard_size, &metadata);
+            layouts.extend(shards.map_err(error)?);
+        }
         let mut texts = Vec::new();
         let weights: Vec<(String, Layout)> = match layouts.len() {
             1 => vec![(single.clone(), layouts.remove(0))],
@@ -149,34 +171,42 @@ impl Plan {
     fn write(
         &self,
         dir: &Path,
+        unchanged: &mut Unchanged,
         write: impl Fn(&Layout, &NewFile) -> io::Result<()>,
     ) -> Result<(), Error> {
         for (name, text) in &self.texts {
-            pretrained_fs::write_new(&dir.join(name), text)?;
+            let content = Some(Content::Text(text.clone()));
+            unchanged.file(dir, name, content, |file| file.write_all(text))?;
         }
         for (name, bytes) in self.tokenizer_files() {
-            let path = dir.join(name);
             // Named chat templates have a directory of their own.
-            if let Some(parent) = path.parent().filter(|_| name.contains('/')) {
-                pretrained_fs::create_dir_all(parent)?;
+            if let Some((parent, _)) = name.rsplit_once('/') {
+                pretrained_fs::create_dir_all(&dir.join(parent))?;
             }
-            pretrained_fs::write_new(&path, bytes)?;
+            let content = self.tokenizer.clone().map(Content::Tokenizer);
+            unchanged.file(dir, name, content, |file| file.write_all(bytes))?;
         }
         // One file after the other: the pieces of a file keep every core busy already, and what
         // is in memory stays within the bounds of one file.
         for (name, layout) in &self.weights {
-            let path = dir.join(name);
-            let file = NewFile::create(&path)?;
-            file.allocate(layout.file_len())?;
-            write(layout, &file).map_err(|e| write_error(&path, e))?;
+            unchanged.file(dir, name, unchanged.content(layout), |file| {
+                file.allocate(layout.file_len())?;
+                write(layout, file)
+            })?;
         }
         Ok(())
     }
 }
 
 impl Contents<'_> {
-    fn plan(&self, dir: &Path, options: &SaveOptions) -> Result<Plan, Error> {
-        let mut plan = Plan::weights(dir, self.tensors.clone(), self.total_parameters, options)?;
+    fn plan(
+        &self,
+        dir: &Path,
+        options: &SaveOptions,
+        unchanged: &Unchanged,
+    ) -> Result<Plan, Error> {
+        let (tensors, total) = (self.tensors.clone(), self.total_parameters);
+        let mut plan = Plan::weights(dir, tensors, total, options, unchanged)?;
         let mut config = self.config.clone();
         config.remove(WEIGHTS_NAME);
         plan.texts.push((CONFIG.to_owned(), config.to_json().into_bytes()));

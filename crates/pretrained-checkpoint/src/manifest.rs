@@ -32,13 +32,21 @@ pub struct FileRecord {
 }
 
 impl Manifest {
-    /// Describes what is in `dir` now.
-    pub(crate) fn of(dir: &Path, step: u64) -> Result<Manifest, Error> {
+    /// Describes what is in `dir` now. What is one file with one that is `known` already is not read again.
+    pub(crate) fn of(
+        dir: &Path,
+        step: u64,
+        known: impl Fn(&str) -> Option<FileRecord>,
+    ) -> Result<Manifest, Error> {
         let mut files = BTreeMap::new();
         for name in file_names(dir)? {
             let path = dir.join(&name);
-            let (size, blake3) = hash(&path).map_err(|e| Error::io("hash", &path, e))?;
-            files.insert(name, FileRecord { size, blake3 });
+            let read = || {
+                let (size, blake3) = hash(&path).map_err(|e| Error::io("hash", &path, e))?;
+                Ok::<_, Error>(FileRecord { size, blake3 })
+            };
+            let record = known(&name).map_or_else(read, Ok)?;
+            files.insert(name, record);
         }
         Ok(Manifest { format: FORMAT, step, files })
     }

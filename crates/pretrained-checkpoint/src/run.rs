@@ -10,7 +10,7 @@ use pretrained_fs::{Lock, StagedDir, with_causes};
 
 use crate::{
     Damage, Error, MANIFEST, PREFIX, Report, Retention, SaveError,
-    manifest::{self, Manifest},
+    manifest::{self, FileRecord, Manifest},
     verify::{Depth, look, step_of, verify},
 };
 
@@ -123,7 +123,8 @@ impl Checkpoints {
     /// When this returns, the checkpoint survives a power loss.
     ///
     /// Files that are as they were in the checkpoint before, such as a tokenizer's, become second names of
-    /// the same files where the file system allows it.
+    /// the same files where the file system allows it. Those that `write` has made so already
+    /// ([`KeptFile`](pretrained_fs::KeptFile)) are neither written nor read.
     ///
     /// A whole checkpoint of the same step is not overwritten. A damaged one, which a resumed run
     /// had to pass over, is renamed to `set-aside-checkpoint-N`.
@@ -145,8 +146,12 @@ impl Checkpoints {
 
         let staged = StagedDir::create(&path).map_err(|e| store(e.into()))?;
         write(staged.path()).map_err(|source| SaveError::Write { step, source })?;
-        let manifest = Manifest::of(staged.path(), step).map_err(store)?;
-        self.share_unchanged(&staged, &manifest).map_err(store)?;
+        let before = self.before(step).map_err(store)?;
+        let known = |name: &str| before.as_ref()?.known(name, staged.path());
+        let manifest = Manifest::of(staged.path(), step, known).map_err(store)?;
+        if let Some(before) = &before {
+            before.share(&staged, &manifest).map_err(store)?;
+        }
         let json = manifest.to_json();
         pretrained_fs::write_new(&staged.path().join(MANIFEST), json.as_bytes())
             .map_err(|e| store(e.into()))?;
@@ -155,18 +160,14 @@ impl Checkpoints {
         Ok(Saved { checkpoint, set_aside })
     }
 
-    /// Lets the files that are as they were in the checkpoint before be the same files.
-    fn share_unchanged(&self, staged: &StagedDir, manifest: &Manifest) -> Result<(), Error> {
-        let before = self.list()?.into_iter().rfind(|it| it.step < manifest.step);
-        let Some(before) = before.filter(|it| !it.path.is_symlink()) else { return Ok(()) };
+    /// The checkpoint before, if it has something to share.
+    fn before(&self, step: u64) -> Result<Option<Before>, Error> {
+        let before = self.list()?.into_iter().rfind(|it| it.step < step);
+        let Some(before) = before.filter(|it| !it.path.is_symlink()) else { return Ok(None) };
+        let is_verified = self.is_verified(&before, Stamp::of(&before.path).as_ref());
         // A damaged one has nothing to share.
-        let Ok(Some(theirs)) = Manifest::read(&before.path) else { return Ok(()) };
-        for (name, record) in &manifest.files {
-            if theirs.files.get(name) == Some(record) {
-                staged.share(name, &before.path.join(name))?;
-            }
-        }
-        Ok(())
+        let manifest = Manifest::read(&before.path).ok().flatten();
+        Ok(manifest.map(|it| Before { dir: before.path, files: it.files, is_verified }))
     }
 
     /// All directories named as checkpoints, oldest step first, whether whole or not.
@@ -278,9 +279,11 @@ impl Checkpoints {
     /// and again when its files look different.
     pub fn fault_of(&self, checkpoint: &Checkpoint) -> Option<Reason> {
         let stamp = Stamp::of(&checkpoint.path);
-        let known = stamp.is_some() && self.verified().get(&checkpoint.step) == stamp.as_ref();
-        let report =
-            if known { look(&checkpoint.path, Depth::Sizes) } else { verify(&checkpoint.path) };
+        let report = if self.is_verified(checkpoint, stamp.as_ref()) {
+            look(&checkpoint.path, Depth::Sizes)
+        } else {
+            verify(&checkpoint.path)
+        };
         match report {
             Ok(Report { damage, .. }) if !damage.is_empty() => Some(Reason::Damaged(damage)),
             Ok(_) => {
@@ -293,6 +296,11 @@ impl Checkpoints {
         }
     }
 
+    /// Whether its every byte was right when it looked like this.
+    fn is_verified(&self, checkpoint: &Checkpoint, stamp: Option<&Stamp>) -> bool {
+        stamp.is_some() && self.verified().get(&checkpoint.step) == stamp
+    }
+
     fn remember(&self, checkpoint: &Checkpoint) {
         if let Some(stamp) = Stamp::of(&checkpoint.path) {
             self.verified().insert(checkpoint.step, stamp);
@@ -301,6 +309,41 @@ impl Checkpoints {
 
     fn verified(&self) -> std::sync::MutexGuard<'_, BTreeMap<u64, Stamp>> {
         self.verified.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What a checkpoint may have in common with the next.
+struct Before {
+    dir: PathBuf,
+    files: BTreeMap<String, FileRecord>,
+    /// Whether every byte of it was right, and nothing has happened to it since.
+    is_verified: bool,
+}
+
+impl Before {
+    /// Whether a file here is the one of the same name in another directory.
+    fn is_one(&self, name: &str, dir: &Path) -> bool {
+        let identity = |dir: &Path| {
+            let it = pretrained_fs::metadata(&dir.join(name)).ok()??;
+            Some((it.dev(), it.ino()))
+        };
+        identity(&self.dir).is_some_and(|it| Some(it) == identity(dir))
+    }
+
+    /// What a file in another directory is known to be, as it is one of these.
+    fn known(&self, name: &str, dir: &Path) -> Option<FileRecord> {
+        let record = self.files.get(name).filter(|_| self.is_verified)?;
+        self.is_one(name, dir).then(|| record.clone())
+    }
+
+    /// Lets staged files that are as they are here be the same files.
+    fn share(&self, staged: &StagedDir, manifest: &Manifest) -> Result<(), Error> {
+        for (name, record) in &manifest.files {
+            if self.files.get(name) == Some(record) && !self.is_one(name, staged.path()) {
+                staged.share(name, &self.dir.join(name))?;
+            }
+        }
+        Ok(())
     }
 }
 

@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use crate::{Error, around, error::is_refusal, held, seam};
+use crate::{Error, KeptFile, around, error::is_refusal, held, seam};
 
 /// A file that did not exist before, for writing into a staged directory.
 ///
@@ -84,6 +84,15 @@ impl NewFile {
             seam::start_writing(&self.file, start, len);
         }
         Ok(())
+    }
+
+    /// Keeps the file for directories to come, once all of it is written.
+    ///
+    /// # Errors
+    ///
+    /// If the file cannot be looked at.
+    pub fn keep(&self) -> Result<KeptFile, Error> {
+        KeptFile::new(&self.file, &self.path)
     }
 
     pub(crate) fn sync(&self) -> Result<(), Error> {

@@ -1,11 +1,19 @@
 //! Reading a checkpoint back on a disk that fails.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering},
+use std::{
+    fs,
+    os::unix::fs::MetadataExt,
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
-use pretrained_fs::faults::{Answer, Op, watch};
+use pretrained_fs::{
+    KeptFile, NewFile,
+    faults::{Answer, Op, watch},
+};
 
 use super::{save, scratch, steps};
 use crate::{Checkpoints, Reason, verify};
@@ -67,4 +75,50 @@ fn case_34_short_and_interrupted_reads_find_it_whole() {
         _ => Answer::Short(1),
     });
     assert!(verify(&path).expect("verify").is_whole());
+}
+
+/// A file that is known to be as it was is neither written nor read; one that somebody wrote to is both.
+#[test]
+fn what_is_taken_over_is_not_read_again() {
+    let dir = scratch();
+    let run = Checkpoints::open(dir.path()).expect("open");
+    let mut kept: Option<KeptFile> = None;
+    let mut save = |step| {
+        let reads = Arc::new(AtomicUsize::new(0));
+        let counter = Arc::clone(&reads);
+        let watching = watch(dir.path(), move |call| {
+            if call.op == Op::Read && call.path.ends_with("frozen") {
+                counter.fetch_add(1, Ordering::Relaxed);
+            }
+            Answer::Proceed
+        });
+        let write = |dir: &Path| {
+            pretrained_fs::write_new(&dir.join("weights"), format!("{step}").as_bytes())?;
+            let path = dir.join("frozen");
+            if let Some(kept) = &kept
+                && kept.link_to(&path)?
+            {
+                return Ok(());
+            }
+            let file = NewFile::create(&path)?;
+            file.write_all_at(b"the same", 0)?;
+            kept = Some(file.keep()?);
+            Ok::<_, pretrained_fs::Error>(())
+        };
+        let path = run.save(step, write).expect("save").checkpoint.path;
+        drop(watching);
+        (path, reads.load(Ordering::Relaxed))
+    };
+    let inode = |path: &Path| fs::metadata(path.join("frozen")).expect("it is there").ino();
+    let (first, n_first) = save(1);
+    let (second, n_second) = save(2);
+    assert!(n_first > 0, "reads go around the seam");
+    assert_eq!((inode(&second), n_second), (inode(&first), 0));
+    assert!(verify(&second).expect("looked at").is_whole());
+
+    fs::write(first.join("frozen"), "the sane").expect("damaged");
+    let (third, n_third) = save(3);
+    assert!(inode(&third) != inode(&first) && n_third > 0);
+    assert!(verify(&third).expect("looked at").is_whole());
+    assert!(!verify(&second).expect("looked at").is_whole(), "one file, damaged everywhere");
 }

@@ -1,0 +1,83 @@
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io,
+    path::Path,
+};
+
+use pretrained_fs::{KeptFile, NewFile};
+use pretrained_safetensors::{Layout, TensorSpec};
+use pretrained_tokenizer::TokenizerFiles;
+
+use crate::{Error, save::write_error};
+
+/// What the saves of one run have in common. A file that holds the same as the last time is not written
+/// again but becomes one more name of that one, where the file system allows it.
+///
+/// Configurations and tokenizers are compared. Of tensors it has to be said which ones do not change: they
+/// get files of their own.
+#[derive(Debug, Default)]
+pub struct Unchanged {
+    tensors: BTreeSet<String>,
+    files: BTreeMap<String, (Content, KeptFile)>,
+}
+
+/// What a file was written from.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Content {
+    Text(Vec<u8>),
+    /// Its part of them.
+    Tokenizer(TokenizerFiles),
+    /// Such as do not change.
+    Tensors(Vec<TensorSpec>),
+}
+
+impl Unchanged {
+    /// For a run that leaves these tensors, by their names in the files, as they are.
+    pub fn new(tensors: BTreeSet<String>) -> Unchanged {
+        Unchanged { tensors, files: BTreeMap::new() }
+    }
+
+    /// Forgets what was written: these tensors have other values from now on.
+    pub fn clear(&mut self) {
+        self.files.clear();
+    }
+
+    /// Tensors that share files: those that do not change, and the others.
+    pub(crate) fn split(&self, tensors: Vec<TensorSpec>) -> Vec<Vec<TensorSpec>> {
+        let (unchanged, others): (Vec<_>, Vec<_>) =
+            tensors.into_iter().partition(|it| self.tensors.contains(&it.name));
+        match unchanged.is_empty() || others.is_empty() {
+            true => vec![[unchanged, others].concat()],
+            false => vec![unchanged, others],
+        }
+    }
+
+    /// What a file of weights is known by, if it is the same each time.
+    pub(crate) fn content(&self, layout: &Layout) -> Option<Content> {
+        let is_unchanged = layout.tensors().all(|it| self.tensors.contains(&it.name));
+        is_unchanged.then(|| Content::Tensors(layout.tensors().cloned().collect()))
+    }
+
+    /// Has `write` fill a file, unless the last save had one of the same content there.
+    pub(crate) fn file(
+        &mut self,
+        dir: &Path,
+        name: &str,
+        content: Option<Content>,
+        write: impl FnOnce(&mut NewFile) -> io::Result<()>,
+    ) -> Result<(), Error> {
+        let path = dir.join(name);
+        if let (Some((before, kept)), Some(content)) = (self.files.get(name), &content)
+            && before == content
+            && kept.link_to(&path)?
+        {
+            return Ok(());
+        }
+        let mut file = NewFile::create(&path)?;
+        write(&mut file).map_err(|e| write_error(&path, e))?;
+        if let Some(content) = content {
+            self.files.insert(name.to_owned(), (content, file.keep()?));
+        }
+        Ok(())
+    }
+}
