@@ -28,6 +28,13 @@ fn dataset(n: usize) -> InMemory {
 const TRAIN: usize = 45;
 const EVAL: usize = 7;
 
+/// Training arguments, and the beginnings of names of what is frozen, which are none of them.
+fn split(arguments: &Value) -> (Value, Vec<String>) {
+    let mut arguments = arguments.clone();
+    let freeze = arguments.as_object_mut().and_then(|it| it.remove("freeze"));
+    (arguments, freeze.map_or_else(Vec::new, |it| serde_json::from_value(it).expect("names")))
+}
+
 /// Our log of a run, or of a part of it: from a checkpoint, to a step.
 fn ours(
     model: &Path,
@@ -36,9 +43,11 @@ fn ours(
     resume: Resume,
     stop: Option<u64>,
 ) -> Vec<LogEntry> {
-    let arguments = with(arguments.clone(), &json!({"output_dir": run}));
+    let (arguments, freeze) = split(arguments);
+    let arguments = with(arguments, &json!({"output_dir": run}));
     let args = TrainingArguments::from_json(&arguments.to_string()).expect("arguments");
-    let model = AutoModelForCausalLM::from_pretrained(model, Device::Cpu).expect("a model");
+    let mut model = AutoModelForCausalLM::from_pretrained(model, Device::Cpu).expect("a model");
+    model.freeze(|name| freeze.iter().any(|it| name.starts_with(it)));
     let (examples, eval) = (dataset(TRAIN), dataset(EVAL));
     let mut task = CausalLmTask::new(&model, None, &args, &examples, Some(&eval)).expect("a task");
     let checkpoints = Checkpoints::open(run).expect("a run's directory");
@@ -63,22 +72,24 @@ fn ours(
 /// What is trained on, for Python.
 fn given(model: &Path, arguments: &Value) -> Value {
     let rows = |n| examples(n).iter().map(|it| json!({"input_ids": it})).collect::<Vec<Value>>();
+    let (arguments, freeze) = split(arguments);
     json!({
         "model": model, "arguments": arguments, "examples": rows(TRAIN), "eval_examples": rows(EVAL),
+        "freeze": freeze,
     })
 }
 
-/// Every number of every entry, but those that are times and, of a run that changed hands, the mean loss of the
-/// whole: neither side knows the other's.
+/// Every number of every entry, but those that are times and, of a run that Hugging Face's Trainer goes on with, the
+/// mean loss of the whole: it does not know ours.
 #[track_caller]
-fn same_log(what: &str, ours: &[LogEntry], theirs: &[Value], changed_hands: bool) {
+fn same_log(what: &str, ours: &[LogEntry], theirs: &[Value], is_handed_over: bool) {
     assert_eq!(ours.len(), theirs.len(), "{what}: entries");
     for (ours, theirs) in ours.iter().zip(theirs) {
         for (name, theirs) in theirs.as_object().expect("an entry") {
             if ["runtime", "per_second", "total_flos"].iter().any(|it| name.ends_with(it)) {
                 continue;
             }
-            if name == "train_loss" && changed_hands {
+            if name == "train_loss" && is_handed_over {
                 continue;
             }
             let at = format!("{what}: {name} in step {}", ours.step());
@@ -118,6 +129,15 @@ fn every_step_of_llama_is_equal() {
 fn every_step_is_equal_where_activations_are_not_kept() {
     check("llama", json!({"gradient_checkpointing": true}));
     check("gemma2", json!({"gradient_checkpointing": true, "max_steps": 20}));
+}
+
+/// Parameters that are left as they are, at the beginning, in the middle and all but the head.
+#[test]
+fn every_step_is_equal_where_something_is_frozen() {
+    let some = json!({"max_steps": 40, "freeze": ["model.embed_tokens", "model.layers.0.mlp"]});
+    check("llama", some);
+    check("gpt2", json!({"max_steps": 40, "freeze": ["transformer.h.1", "transformer.wpe"]}));
+    check("llama", json!({"max_steps": 20, "freeze": ["model."]}));
 }
 
 #[test]
@@ -201,7 +221,7 @@ fn check_hand_over(case: &str, more: Value) {
     let run = scratch.path().join("taken over");
     // Their entry about the part before is not in the checkpoint.
     let taken_over = ours(&model, &arguments, &run, resume, None);
-    same_log(&format!("{case}, {more}, taken over"), &taken_over, &log, true);
+    same_log(&format!("{case}, {more}, taken over"), &taken_over, &log, false);
     let state = TrainerState::parse(
         &std::fs::read_to_string(run.join("checkpoint-24/trainer_state.json")).expect("a state"),
     )
@@ -236,7 +256,14 @@ fn check_hand_over(case: &str, more: Value) {
     let straight = scratch.path().join("straight");
     ours(&model, &compatible, &straight, Resume::No, None);
     ours(&model, &compatible, &mine, Resume::Latest, None);
-    for file in ["model.safetensors", "optimizer.pt", "scheduler.pt", "trainer_state.json"] {
+    let names = std::fs::read_dir(straight.join("checkpoint-24")).expect("a checkpoint");
+    let names = names.map(|it| it.expect("an entry").file_name().into_string().expect("UTF-8"));
+    let weights: Vec<String> = names.filter(|it| it.ends_with(".safetensors")).collect();
+    assert_eq!(weights.len(), if arguments.get("freeze").is_some() { 2 } else { 1 }, "{weights:?}");
+    for file in ["optimizer.pt", "scheduler.pt", "trainer_state.json"]
+        .into_iter()
+        .chain(weights.iter().map(String::as_str))
+    {
         let bytes = |run: &Path| std::fs::read(run.join("checkpoint-24").join(file)).expect(file);
         let (resumed, whole) = (bytes(&mine), bytes(&straight));
         let is_state = file == "trainer_state.json";
@@ -250,6 +277,7 @@ fn runs_change_hands() {
     check_hand_over("llama", json!({}));
     check_hand_over("gpt2", json!({"optim": "adamw_torch", "lr_scheduler_type": "cosine"}));
     check_hand_over("qwen3", json!({"lr_scheduler_type": "constant_with_warmup"}));
+    check_hand_over("llama", json!({"freeze": ["model.embed_tokens", "model.layers.0"]}));
 }
 
 #[test]

@@ -34,9 +34,11 @@ class StopAt(TrainerCallback):
             control.should_training_stop = True
 
 
-def train(model, examples, eval_examples, arguments, stop=None, resume=None):
+def train(model, examples, eval_examples, arguments, stop=None, resume=None, freeze=()):
     """The log of a run, and the best metric."""
     network = AutoModelForCausalLM.from_pretrained(model)
+    for name, parameter in network.named_parameters():
+        parameter.requires_grad = not name.startswith(tuple(freeze))
     with tempfile.TemporaryDirectory() as scratch, open(os.devnull, "w") as nowhere:
         given = {"output_dir": scratch, "save_strategy": "no"} | arguments
         args = TrainingArguments(

@@ -68,6 +68,10 @@ pub(crate) struct Args {
     /// Type of the weights while training: float32, bfloat16, or auto for that of the files
     #[arg(long, value_name = "DTYPE", default_value = "float32")]
     dtype: String,
+    /// Leave parameters as they are whose names in the files begin so, such as model.embed_tokens or
+    /// model.layers.0
+    #[arg(long, num_args = 1.., value_name = "NAME")]
+    freeze: Vec<String>,
     /// Training arguments as Hugging Face's JSON; options given here go before it
     #[arg(long, value_name = "FILE")]
     args: Option<PathBuf>,
@@ -117,7 +121,8 @@ fn train(
         .train(&args.text, &args.data)?
         .context("--text or --data says what to train on")?;
     let eval_dataset = datasets.eval(&args.eval_text, &args.eval_data)?;
-    let model = model(&args, config, arguments.seed, arguments.use_cpu)?;
+    let mut model = model(&args, config, arguments.seed, arguments.use_cpu)?;
+    freeze(&mut model, &args.freeze)?;
     let resume = match &args.resume {
         None => Resume::No,
         Some(None) => Resume::Latest,
@@ -213,6 +218,24 @@ fn model(
         None if dtype == Some(Kind::BFloat16) => bail!("--dtype bfloat16 needs --model"),
         None => AutoModelForCausalLM::from_config(config, seed.cast_signed(), device)?,
     })
+}
+
+/// Freezes the parameters below these names.
+fn freeze(model: &mut AutoModelForCausalLM, names: &[String]) -> anyhow::Result<()> {
+    let is_below = |name: &str, above: &str| {
+        name.strip_prefix(above).is_some_and(|it| it.is_empty() || it.starts_with('.'))
+    };
+    for above in names {
+        if !model.param_names().iter().any(|it| is_below(it, above)) {
+            let known = model.param_names().iter().take(3).map(String::as_str);
+            let known = known.collect::<Vec<_>>().join(", ");
+            bail!(
+                "--freeze {above}: no parameter has a name that begins so; the first are {known}"
+            );
+        }
+    }
+    model.freeze(|name| names.iter().any(|above| is_below(name, above)));
+    Ok(())
 }
 
 fn read_config(path: &Path) -> anyhow::Result<Config> {

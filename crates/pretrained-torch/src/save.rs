@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, collections::BTreeMap, io, path::Path, sync::Mutex};
 
-use pretrained_artifact::{Contents, SaveOptions};
+use pretrained_artifact::{Contents, SaveOptions, Unchanged};
 use pretrained_config::{Config, GenerationConfig};
 use pretrained_safetensors::TensorSpec;
 use pretrained_tokenizer::TokenizerFiles;
@@ -85,11 +85,17 @@ impl ModelFiles {
         Ok(ModelFiles { config, generation_config, tokenizer, order, num_parameters })
     }
 
-    /// Writes the model's files into a directory that somebody else stages and publishes.
-    pub(crate) fn write_into(&self, dir: &Path, params: &ParamMap) -> Result<(), Error> {
+    /// Writes the model's files into a directory that somebody else stages and publishes, but for what is as
+    /// it was in the last.
+    pub(crate) fn write_into(
+        &self,
+        dir: &Path,
+        params: &ParamMap,
+        unchanged: &mut Unchanged,
+    ) -> Result<(), Error> {
         let (contents, bytes) = (self.contents(params)?, Bytes::new(params));
-        let options = SaveOptions::default();
-        Ok(pretrained_artifact::write_into(dir, &contents, |spec| bytes.of(spec), &options)?)
+        let (options, data) = (SaveOptions::default(), |spec: &_| bytes.of(spec));
+        Ok(pretrained_artifact::write_changed_into(dir, &contents, data, &options, unchanged)?)
     }
 
     fn contents(&self, params: &ParamMap) -> Result<Contents<'_>, Error> {

@@ -1,18 +1,23 @@
 //! A copy of everything a checkpoint holds, to be written behind the next steps.
 
 use std::{
+    collections::BTreeSet,
     path::Path,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
+use pretrained_artifact::Unchanged;
 use tch::{Device, Tensor};
 
-use crate::{Error, ParamMap, optimizer::Writer, save::ModelFiles};
+use crate::{Error, ParamMap, frozen, optimizer::Writer, save::ModelFiles};
 
 /// Buffers in host memory that a state is copied into, again and again.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Snapshots {
     buffers: Arc<Mutex<Buffers>>,
+    /// Parameters that are not copied, as nothing changes them.
+    frozen: BTreeSet<String>,
+    unchanged: Arc<Mutex<Unchanged>>,
 }
 
 #[derive(Debug, Default)]
@@ -22,6 +27,16 @@ struct Buffers {
 }
 
 impl Snapshots {
+    pub(crate) fn new(frozen: &BTreeSet<String>) -> Snapshots {
+        let unchanged = Arc::new(Mutex::new(Unchanged::new(frozen.clone())));
+        Snapshots { buffers: Arc::default(), frozen: frozen.clone(), unchanged }
+    }
+
+    /// What saves have in common, those behind the steps and those in line.
+    pub(crate) fn unchanged(&self) -> MutexGuard<'_, Unchanged> {
+        self.unchanged.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Copies parameters, and an optimizer's state if there is one. What is given back writes them
     /// into a directory; until it has, nothing is copied over them.
     pub(crate) fn take(
@@ -35,25 +50,34 @@ impl Snapshots {
             self.buffers = Arc::default();
         }
         let mut buffers = self.buffers.lock().unwrap_or_else(PoisonError::into_inner);
-        copy(&mut buffers.params, params)?;
+        let [trained, frozen] = frozen::split(params, &self.frozen);
+        copy(&mut buffers.params, trained)?;
+        buffers
+            .params
+            .extend(frozen.into_iter().map(|(name, it)| (name.clone(), it.shallow_clone())));
         let writer = match state {
             Some((state, writer)) => {
-                copy(&mut buffers.state, state)?;
+                copy(&mut buffers.state, state.iter())?;
                 Some(writer)
             }
             None => None,
         };
         drop(buffers);
-        let buffers = Arc::clone(&self.buffers);
+        let (buffers, unchanged) = (Arc::clone(&self.buffers), Arc::clone(&self.unchanged));
         Ok(move |dir: &Path| {
             let buffers = buffers.lock().unwrap_or_else(PoisonError::into_inner);
-            files.write_into(dir, &buffers.params)?;
+            let mut unchanged = unchanged.lock().unwrap_or_else(PoisonError::into_inner);
+            files.write_into(dir, &buffers.params, &mut unchanged)?;
+            drop(unchanged);
             writer.map_or(Ok(()), |it| it.write(dir, &buffers.state))
         })
     }
 }
 
-fn copy(buffers: &mut ParamMap, tensors: &ParamMap) -> Result<(), Error> {
+fn copy<'a>(
+    buffers: &mut ParamMap,
+    tensors: impl IntoIterator<Item = (&'a String, &'a Tensor)>,
+) -> Result<(), Error> {
     let _guard = tch::no_grad_guard();
     for (name, tensor) in tensors {
         if !buffers.contains_key(name) {

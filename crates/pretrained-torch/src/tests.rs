@@ -1,3 +1,5 @@
+mod frozen;
+
 use std::{fs, path::Path};
 
 use pretrained_artifact::SaveOptions;

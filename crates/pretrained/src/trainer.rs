@@ -133,12 +133,17 @@ impl<'a> Trainer<'a> {
 
     /// What the run's results depend on besides its arguments.
     fn dims(&self) -> Dims {
+        let frozen = match self.model.frozen_parts() {
+            parts if parts.is_empty() => "nothing".to_owned(),
+            parts => parts.join(" "),
+        };
         let identity = [
             ("train_dataset", self.train_dataset.fingerprint()),
             ("initial_weights", self.initial_weights.clone()),
             ("dtype", format!("{:?}", self.model.kind())),
             ("device", format!("{:?}", self.model.device())),
             ("world_size", "1".to_owned()),
+            ("frozen", frozen),
         ];
         let mut identity = BTreeMap::from(identity.map(|(name, value)| (name.to_owned(), value)));
         for (key, value) in self.model.config().document().iter() {

@@ -89,13 +89,13 @@ impl Optimizer {
             return Err(Error::Option { option: "optim_args", value: given.clone(), expected });
         }
         let mut state = ParamMap::new();
-        for (name, param) in model.params() {
+        for (name, param) in model.trained() {
             for (which, tensor) in rule.init(param) {
                 state.insert(format!("{which}.{name}"), tensor);
             }
         }
         let torch_files = match &rule {
-            Rule::AdamW(rule) => Some(TorchFiles::new(args, rule, model.param_names())),
+            Rule::AdamW(rule) => Some(TorchFiles::new(args, rule, model.trained().map(|it| it.0))),
             _ => None,
         };
         let is_torch = args.hf_trainer_compatible;

@@ -28,8 +28,13 @@ pub(crate) struct TorchFiles {
 }
 
 impl TorchFiles {
-    pub(super) fn new(args: &TrainingArguments, rule: &AdamW, names: &[String]) -> TorchFiles {
-        let (decayed, others) = names.iter().cloned().partition(|it| is_decayed(it));
+    /// For the parameters that are trained, in the order of `named_parameters()`.
+    pub(super) fn new<'a>(
+        args: &TrainingArguments,
+        rule: &AdamW,
+        names: impl Iterator<Item = &'a String>,
+    ) -> TorchFiles {
+        let (decayed, others) = names.cloned().partition(|it| is_decayed(it));
         TorchFiles {
             groups: [decayed, others],
             betas: (rule.beta1, rule.beta2),
