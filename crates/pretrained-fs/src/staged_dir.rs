@@ -93,7 +93,7 @@ impl StagedDir {
             }
             Err(e) if e.is_refusal() => {
                 let copied = in_place::copy(self.path(), &self.dest, last);
-                if copied.is_err() {
+                if copied.as_ref().is_err_and(|e| !e.is_in_place()) {
                     // Whoever finds it knows by the marker that it is incomplete.
                     let _ = in_place::remove(&self.dest, last);
                 }

@@ -115,8 +115,9 @@ impl<'a> Encoder<'a> {
         }
         let class = storage_class(tensor.dtype);
         let name = torch_name(tensor.dtype).ok_or_else(|| invalid("PyTorch lacks a dtype"))?;
-        let count: usize = tensor.shape.iter().product();
-        let count = if class.is_some() { count } else { count * tensor.dtype.bits() / 8 };
+        let len = tensor.byte_len().ok_or_else(|| invalid("a tensor has no length in bytes"))?;
+        // What has no storage class is counted in bytes.
+        let count = if class.is_some() { len / (tensor.dtype.bits() / 8) } else { len };
         self.global(
             "torch._utils",
             if class.is_some() { "_rebuild_tensor_v2" } else { "_rebuild_tensor_v3" },
