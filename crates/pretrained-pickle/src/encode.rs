@@ -14,11 +14,17 @@ use crate::{
 ///
 /// `stem` is the name of the file without its extension, as PyTorch has it inside. `data` is asked
 /// for the bytes of each storage once, in order of the storages' numbers: it gets the first tensor
-/// that views the storage. A tensor has to fill its storage, in C order. The same value gives the
-/// same bytes.
+/// that views the storage. The same value gives the same bytes.
 ///
 /// NumPy arrays are written as PyTorch's Trainer writes them: to load those, `torch.load` has to
 /// be told to allow them, which the Trainer does.
+///
+/// # Errors
+///
+/// Whatever `data` or `out` fails with; [`InvalidInput`](std::io::ErrorKind::InvalidInput) for what
+/// the file cannot hold: a tensor that does not fill its storage in C order, two that do not agree
+/// about their storage, a storage of another length than its tensor, a shape that overflows, a dtype
+/// that PyTorch lacks, a [`Key::Other`], an integer of over 255 bytes, a text of over 4 GiB.
 pub fn write<B: AsRef<[u8]>>(
     out: impl Write,
     stem: &str,
