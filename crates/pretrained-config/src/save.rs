@@ -16,6 +16,11 @@ impl Config {
     ///
     /// A model type that is not supported stays as it is, but for the three fields that say what
     /// was saved: `architectures`, `dtype` and `transformers_version`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoModelType`]; [`Error::Invalid`] for a `dtype` that PyTorch does not have, and for
+    /// a field that the model's class refuses.
     pub fn for_save(&self, architectures: &[&str], dtype: &str) -> Result<Config, Error> {
         let name = crate::dtype::check("config", &dtype.into())?.map(str::to_owned);
         let mut config = self.clone();
@@ -26,12 +31,20 @@ impl Config {
     }
 
     /// The document that `AutoConfig` writes after reading this one.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoModelType`]; [`Error::Invalid`] for a field that the model's class refuses.
     pub fn normalized(&self) -> Result<Config, Error> {
         self.saved(Step::Config)
     }
 
     /// The class that transformers makes of this model for generating text, such as
     /// `LlamaForCausalLM`: what [`Config::for_save`] is told for one.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoModelType`] and [`Error::UnsupportedModelType`].
     pub fn causal_lm_class(&self) -> Result<&'static str, Error> {
         Ok(self.family()?.causal_lm)
     }

@@ -37,6 +37,13 @@ pub struct Truncation {
 
 impl JsonlDataset {
     /// Examples of at most `block_size` tokens: what is longer is cut.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Line`] for the first line that is no example; [`Error::TooLittle`] where no example
+    /// has anything to predict, or `block_size` is under 2; [`Error::File`] where a file cannot be
+    /// read, [`Error::Content`] where it is no regular one, is not UTF-8, or has a line of more
+    /// than 1 GiB.
     pub fn from_files(
         files: &[PathBuf],
         tokenizer: &AutoTokenizer,
@@ -48,6 +55,11 @@ impl JsonlDataset {
     }
 
     /// The same with all options, and watched by who may end it with [`ControlFlow::Break`].
+    ///
+    /// # Errors
+    ///
+    /// As for [`JsonlDataset::from_files`]; and [`Error::Cache`] where the cache cannot be read or
+    /// written; [`Error::Stopped`] where it was ended.
     pub fn from_files_with(
         files: &[PathBuf],
         tokenizer: &AutoTokenizer,

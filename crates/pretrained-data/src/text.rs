@@ -19,6 +19,12 @@ pub struct TextDataset {
 
 impl TextDataset {
     /// Blocks of `block_size` tokens. What is left after the last whole block is dropped.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::TooLittle`] where there is no whole block, or `block_size` is under 2;
+    /// [`Error::File`] where a file cannot be read, [`Error::Content`] where it is no regular one
+    /// or not UTF-8; [`Error::Tokenizer`] where its text cannot be tokenized.
     pub fn from_files(
         files: &[PathBuf],
         tokenizer: &AutoTokenizer,
@@ -30,6 +36,10 @@ impl TextDataset {
     }
 
     /// The same with every token in a block: the last one may be shorter.
+    ///
+    /// # Errors
+    ///
+    /// As for [`TextDataset::from_files`]; but two tokens are enough.
     pub fn whole_from_files(
         files: &[PathBuf],
         tokenizer: &AutoTokenizer,
@@ -40,6 +50,11 @@ impl TextDataset {
     }
 
     /// The same with all options, and watched by who may end it with [`ControlFlow::Break`].
+    ///
+    /// # Errors
+    ///
+    /// As for [`TextDataset::from_files`]; and [`Error::Cache`] where the cache cannot be read or
+    /// written; [`Error::Stopped`] where it was ended.
     pub fn from_files_with(
         files: &[PathBuf],
         tokenizer: &AutoTokenizer,

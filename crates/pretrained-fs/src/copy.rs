@@ -17,6 +17,12 @@ pub enum Linkage {
 /// else copied.
 ///
 /// A linked file must not be written in place afterwards, which nothing in this workspace does.
+///
+/// # Errors
+///
+/// `from` leads to nothing, or to something that is no file; `to` is there already
+/// ([`AlreadyExists`](std::io::ErrorKind::AlreadyExists)), or cannot be written. A file system that
+/// neither clones nor links is no error.
 pub fn link_or_copy(from: &Path, to: &Path) -> Result<Linkage, Error> {
     let metadata = seam::stat(from)?;
     let metadata =

@@ -38,6 +38,11 @@ pub enum Durability {
 
 impl FileSystem {
     /// Looks at the file system that an existing path is on.
+    ///
+    /// # Errors
+    ///
+    /// `path` leads to nothing, or the system refuses to tell of where it leads. A kind that is not
+    /// known here is no error, but [`Durability::Unknown`].
     pub fn of(path: &Path) -> Result<FileSystem, Error> {
         let look = |e| Error::new("look at the file system of", path, e);
         let real = fs::canonicalize(path).map_err(look)?;

@@ -67,6 +67,11 @@ pub enum Refusal {
 
 impl ForeignDir {
     /// The directory at `path`, which may be a link to one.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal::NotADirectory`] for a file; [`ForeignError::Io`] where `path` leads to nothing,
+    /// or may not be looked at.
     pub fn new(path: &Path) -> Result<ForeignDir, ForeignError> {
         let failed = |e| Error::new("open", path, e);
         let real = fs::canonicalize(path).map_err(failed)?;
@@ -85,6 +90,13 @@ impl ForeignDir {
 
     /// Opens a file of the directory, or of a directory in it, `/` between their names; `None` when
     /// there is no such file.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal::NotAPlainName`] for a name that is empty, absolute or leads upwards,
+    /// [`Refusal::LinkOut`] for a link out of the directory, [`Refusal::NotARegularFile`] for what
+    /// is there and is no file. [`ForeignError::Io`] for a link to nothing, and for a file that may
+    /// not be read.
     pub fn open(&self, name: &str) -> Result<Option<File>, ForeignError> {
         let path = self.path.join(name);
         match self.real(name)? {
@@ -94,6 +106,11 @@ impl ForeignDir {
     }
 
     /// Reads a file of the directory of at most `limit` bytes; `None` when there is no such file.
+    ///
+    /// # Errors
+    ///
+    /// As for [`ForeignDir::open`]; and [`Refusal::TooLarge`] for a file of more than `limit`
+    /// bytes, [`ForeignError::Io`] where it cannot be read to its end.
     pub fn read(&self, name: &str, limit: u64) -> Result<Option<Vec<u8>>, ForeignError> {
         let path = self.path.join(name);
         let Some(file) = self.open(name)? else { return Ok(None) };
@@ -110,11 +127,20 @@ impl ForeignDir {
 
     /// The names of everything in the directory, sorted. Names that are not UTF-8 are left out:
     /// none of the files of a model has one.
+    ///
+    /// # Errors
+    ///
+    /// [`ForeignError::Io`] where the directory is gone by now, or may not be listed.
     pub fn names(&self) -> Result<Vec<String>, ForeignError> {
         Ok(list(&self.roots[0], &self.path)?)
     }
 
     /// The same of a directory in it; none if there is no such directory.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal::NotAPlainName`] and [`Refusal::LinkOut`] for a name that leads elsewhere;
+    /// [`ForeignError::Io`] where the directory may not be listed.
     pub fn names_in(&self, name: &str) -> Result<Vec<String>, ForeignError> {
         match self.real(name)? {
             Some(real) if real.is_dir() => Ok(list(&real, &self.path.join(name))?),
@@ -152,6 +178,11 @@ impl ForeignDir {
 }
 
 /// Opens `real`, which messages call `path`, if it is a regular file and not a link.
+///
+/// # Errors
+///
+/// [`Refusal::NotARegularFile`] for anything else; [`ForeignError::Io`] where nothing is at `real`,
+/// or it may not be read.
 pub fn open_regular(real: &Path, path: &Path) -> Result<File, ForeignError> {
     let no_file = || refused(path, Refusal::NotARegularFile);
     let failed = |e| Error::new("open", path, e);

@@ -41,6 +41,14 @@ pub struct Recovered {
 /// Every opener of a model directory calls this first. It costs an `open`, a `flock` and three `stat`s
 /// when there is nothing to do. Nobody replaces the directory's files until the answer is dropped:
 /// keep it until the files are open, and no longer, for you cannot save there yourself either.
+///
+/// # Errors
+///
+/// Another process has been replacing the files for a minute
+/// ([`TimedOut`](std::io::ErrorKind::TimedOut)); a committed set is there that this user may not
+/// put in place; or what goes by the name of one is not this crate's
+/// ([`InvalidData`](std::io::ErrorKind::InvalidData)). A directory that is not there, or may not be
+/// listed, has nothing to finish.
 pub fn recover(dir: &Path) -> Result<Recovered, Error> {
     if !seam::metadata(dir)?.is_some_and(|it| it.is_dir()) {
         return Ok(Recovered { _lock: None });

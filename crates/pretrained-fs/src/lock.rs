@@ -26,7 +26,7 @@ pub struct Lock {
 /// Who holds a lock.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LockOwner {
-    /// The process.
+    /// The process, by its number.
     pub pid: i32,
     /// The machine it runs on.
     pub host: String,
@@ -57,6 +57,11 @@ pub enum LockError {
 
 impl Lock {
     /// Takes the lock at `path`, without waiting. `what` says what it is for ("a training run").
+    ///
+    /// # Errors
+    ///
+    /// [`LockError::Held`] where another process, or another [`Lock`] of this one, has it;
+    /// [`LockError::Io`] where the lock file cannot be made or written.
     pub fn acquire(path: &Path, what: &str) -> Result<Lock, LockError> {
         let path = absolute(path)?;
         loop {

@@ -23,6 +23,11 @@ pub struct NewFile {
 
 impl NewFile {
     /// Creates the file, which must not exist.
+    ///
+    /// # Errors
+    ///
+    /// Something is at `path` ([`AlreadyExists`](std::io::ErrorKind::AlreadyExists)), or its
+    /// directory is not there or may not be written to.
     pub fn create(path: &Path) -> Result<NewFile, Error> {
         let file = Arc::new(seam::create_file(path)?);
         held::hold(path, &file);
@@ -42,7 +47,10 @@ impl NewFile {
 
     /// Reserves space, so that a full disk shows before the writing and not in the middle of it.
     ///
-    /// A file system that cannot reserve is not an error: there a full disk shows while writing.
+    /// # Errors
+    ///
+    /// Fewer than `len` bytes are free. A file system that cannot reserve is not an error: there a
+    /// full disk shows while writing.
     pub fn allocate(&self, len: u64) -> Result<(), Error> {
         if len == 0 {
             return Ok(());
@@ -54,6 +62,10 @@ impl NewFile {
     }
 
     /// Writes all of `bytes` at `offset`. Threads may write different ranges at once.
+    ///
+    /// # Errors
+    ///
+    /// A write fails, as on a full disk. A part of `bytes` may then be in the file.
     pub fn write_all_at(&self, bytes: &[u8], offset: u64) -> Result<(), Error> {
         let Some(direct) = self.direct.as_ref().filter(|_| bytes.len() >= LEAST_DIRECT) else {
             return self.write_through(bytes, offset);
@@ -117,6 +129,10 @@ impl Write for NewFile {
 }
 
 /// Creates a file in a staged directory from bytes at hand.
+///
+/// # Errors
+///
+/// As for [`NewFile::create`]; or a write fails, and a part of `bytes` stays in the file.
 pub fn write_new(path: &Path, bytes: &[u8]) -> Result<(), Error> {
     let mut file = NewFile::create(path)?;
     file.write_all(bytes).map_err(|e| Error::new("write", path, e))

@@ -18,11 +18,19 @@ use crate::{
 };
 
 /// Opens a file or a directory for reading. A FIFO does not make it wait.
+///
+/// # Errors
+///
+/// Nothing is at `path`, or it may not be read.
 pub fn open(path: &Path) -> Result<File, Error> {
     open_with(path, OFlags::NONBLOCK)
 }
 
-/// Like [`open`], and fails where `path` is a symbolic link.
+/// Like [`open`], following no symbolic link.
+///
+/// # Errors
+///
+/// As for [`open`]; and where `path` is a symbolic link.
 pub fn open_no_link(path: &Path) -> Result<File, Error> {
     open_with(path, OFlags::NONBLOCK | OFlags::NOFOLLOW)
 }
@@ -34,11 +42,20 @@ fn open_with(path: &Path, flags: OFlags) -> Result<File, Error> {
 }
 
 /// Reads some bytes of an open file. `path` is told to tests that watch.
+///
+/// # Errors
+///
+/// The system's `read` fails: `file` is a directory, for one, or the disk is damaged. The end of
+/// the file is none: 0 bytes are read there.
 pub fn read(file: &File, path: &Path, buffer: &mut [u8]) -> io::Result<usize> {
     Call::new(Op::Read, path).read(buffer.len(), |len| (&*file).read(&mut buffer[..len]))
 }
 
 /// Reads some bytes of an open file at `offset`, for threads that read different pieces.
+///
+/// # Errors
+///
+/// As for [`read`].
 pub fn read_at(file: &File, path: &Path, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
     Call { offset: Some(offset), ..Call::new(Op::Read, path) }
         .read(buffer.len(), |len| file.read_at(&mut buffer[..len], offset))
@@ -46,6 +63,11 @@ pub fn read_at(file: &File, path: &Path, buffer: &mut [u8], offset: u64) -> io::
 
 /// Fills a buffer from `offset` on, for callers that do not know the file's path. Tests that watch
 /// are told what the system knows of it.
+///
+/// # Errors
+///
+/// [`UnexpectedEof`](std::io::ErrorKind::UnexpectedEof) where the file ends before the buffer is
+/// full; else as for [`read`].
 pub fn read_exact_at(file: &File, mut buffer: &mut [u8], mut offset: u64) -> io::Result<()> {
     let path = path_for_tests(file);
     while !buffer.is_empty() {

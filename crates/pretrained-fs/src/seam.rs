@@ -332,6 +332,10 @@ pub(crate) fn remove_empty_dir(path: &Path) -> Result<(), Error> {
 }
 
 /// The names in a directory, sorted so that runs are comparable.
+///
+/// # Errors
+///
+/// Nothing is at `path`, or it is no directory, or may not be listed.
 pub fn list(path: &Path) -> Result<Vec<OsString>, Error> {
     let read = || fs::read_dir(path)?.map(|entry| Ok(entry?.file_name())).collect();
     let names: io::Result<Vec<OsString>> = Call::new(Op::List, path).run(read);
@@ -346,6 +350,10 @@ pub(crate) fn stat(path: &Path) -> Result<Option<Metadata>, Error> {
 }
 
 /// What is at a path or where a link at it leads, or `None` if nothing is.
+///
+/// # Errors
+///
+/// A directory on the way may not be searched, or links lead in a circle.
 pub fn metadata(path: &Path) -> Result<Option<Metadata>, Error> {
     found(path, Call::new(Op::Stat, path).run(|| fs::metadata(path)))
 }

@@ -21,7 +21,11 @@ pub struct StagedDir {
 impl StagedDir {
     /// Creates an empty private directory that will become `dest`, and `dest`'s parents.
     ///
-    /// `dest` must not exist, or be an empty directory.
+    /// # Errors
+    ///
+    /// `dest` is a file ([`NotADirectory`](std::io::ErrorKind::NotADirectory)), a directory with
+    /// something in it ([`AlreadyExists`](std::io::ErrorKind::AlreadyExists)), or a symbolic link to
+    /// nothing; or its parents cannot be created, or written to.
     pub fn create(dest: &Path) -> Result<StagedDir, Error> {
         let dest = resolve(dest)?;
         let name = name_of(&dest)?;
@@ -39,6 +43,10 @@ impl StagedDir {
 
     /// Takes over an unchanged file from another directory without writing it again where the
     /// file system allows it; see [`link_or_copy`].
+    ///
+    /// # Errors
+    ///
+    /// As for the function [`link_or_copy`].
     pub fn link_or_copy(&self, from: &Path, name: &str) -> Result<Linkage, Error> {
         link_or_copy(from, &self.path().join(name))
     }
@@ -47,6 +55,10 @@ impl StagedDir {
     /// not written again. Says whether it has; not if the two differ, or the file system refuses.
     ///
     /// As with [`link_or_copy`], neither may be written in place afterwards.
+    ///
+    /// # Errors
+    ///
+    /// Either of the two is there and cannot be read, or the staged directory cannot be written to.
     pub fn share(&self, name: &str, with: &Path) -> Result<bool, Error> {
         let path = self.path().join(name);
         let is_file = |it: &Path| Ok::<bool, Error>(seam::stat(it)?.is_some_and(|it| it.is_file()));
@@ -71,7 +83,12 @@ impl StagedDir {
 
     /// Makes every file durable, then gives the directory its final name.
     ///
-    /// Fails if the destination exists by now and is not empty.
+    /// # Errors
+    ///
+    /// The destination exists by now and is not empty
+    /// ([`AlreadyExists`](std::io::ErrorKind::AlreadyExists)), a file cannot be synced, or the file
+    /// system does not rename: the staged directory is then removed. With [`Error::is_in_place`] it
+    /// has its final name, and only that may not be durable.
     pub fn publish(self) -> Result<(), Error> {
         sync_tree(self.path())?;
         check_free(&self.dest)?;
@@ -83,6 +100,11 @@ impl StagedDir {
     /// all others, so that whoever finds `last` finds the rest.
     ///
     /// While it copies, the destination holds a file [`INCOMPLETE`].
+    ///
+    /// # Errors
+    ///
+    /// As for [`publish`](StagedDir::publish); or copying fails, and what was copied is removed
+    /// again. What cannot be removed stays marked.
     pub fn publish_with_last(self, last: &str) -> Result<(), Error> {
         sync_tree(self.path())?;
         check_free(&self.dest)?;
@@ -93,7 +115,7 @@ impl StagedDir {
             }
             Err(e) if e.is_refusal() => {
                 let copied = in_place::copy(self.path(), &self.dest, last);
-                if copied.is_err() {
+                if copied.as_ref().is_err_and(|e| !e.is_in_place()) {
                     // Whoever finds it knows by the marker that it is incomplete.
                     let _ = in_place::remove(&self.dest, last);
                 }
@@ -107,12 +129,23 @@ impl StagedDir {
 /// Removes a directory so that it disappears at once, even if removing its files is interrupted.
 ///
 /// A symbolic link is removed itself, not what it points to.
+///
+/// # Errors
+///
+/// `path` is not there, its parent may not be written to, or the file system does not rename: it is
+/// then as it was. With [`Error::is_in_place`] it is gone, and only that may not be durable; what
+/// was in it and cannot be removed is left to [`sweep`](crate::sweep).
 pub fn remove_dir(path: &Path) -> Result<(), Error> {
     remove_at_once(&absolute(path)?)
 }
 
 /// Like [`remove_dir`], with a second way for file systems that do not rename: there the file `last`
 /// goes before all others, so that whoever finds it finds the rest.
+///
+/// # Errors
+///
+/// As for [`remove_dir`]; but where the file system does not rename, a file in it cannot be
+/// removed, and the rest stays, marked as [`INCOMPLETE`].
 pub fn remove_dir_with_last(path: &Path, last: &str) -> Result<(), Error> {
     let path = absolute(path)?;
     match remove_at_once(&path) {
@@ -124,6 +157,10 @@ pub fn remove_dir_with_last(path: &Path, last: &str) -> Result<(), Error> {
 /// Removes what a crash left of a directory that was being filled or emptied in place: one that is
 /// empty, or marked as [`INCOMPLETE`] and not whole, which the caller sees by its file `last`. Says
 /// whether it was one.
+///
+/// # Errors
+///
+/// `path` cannot be listed, as where nothing is there, or what is in it cannot be removed.
 pub fn sweep_incomplete(
     path: &Path,
     last: &str,
@@ -142,6 +179,11 @@ pub fn sweep_incomplete(
 }
 
 /// Removes a file, durably.
+///
+/// # Errors
+///
+/// `path` is not there, is a directory, or may not be removed. With [`Error::is_in_place`] it is
+/// gone, and only that may not be durable.
 pub fn remove_file(path: &Path) -> Result<(), Error> {
     let path = absolute(path)?;
     seam::remove_file(&path)?;
@@ -149,6 +191,13 @@ pub fn remove_file(path: &Path) -> Result<(), Error> {
 }
 
 /// Renames a directory within its parent, durably, to a name that nothing has.
+///
+/// # Errors
+///
+/// `to` is a file ([`NotADirectory`](std::io::ErrorKind::NotADirectory)) or a directory with
+/// something in it ([`AlreadyExists`](std::io::ErrorKind::AlreadyExists)), or the system does not
+/// rename `from` to it. With [`Error::is_in_place`] it is renamed, and only that may not be
+/// durable.
 pub fn rename_dir(from: &Path, to: &Path) -> Result<(), Error> {
     let (from, to) = (absolute(from)?, absolute(to)?);
     check_free(&to)?;

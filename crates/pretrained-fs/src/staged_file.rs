@@ -23,6 +23,11 @@ pub struct StagedFile {
 
 impl StagedFile {
     /// Starts writing a replacement for `dest`.
+    ///
+    /// # Errors
+    ///
+    /// `dest` is a directory ([`IsADirectory`](std::io::ErrorKind::IsADirectory)), or the one that
+    /// it is in is not there or may not be written to.
     pub fn create(dest: &Path) -> Result<StagedFile, Error> {
         let dest = absolute(dest)?;
         let name = name_of(&dest)?;
@@ -41,6 +46,12 @@ impl StagedFile {
     }
 
     /// Makes the file durable and puts it at its destination, replacing what was there.
+    ///
+    /// # Errors
+    ///
+    /// The end of the file cannot be written, it cannot be synced, or the file system does not
+    /// rename: the destination is then as it was. With [`Error::is_in_place`] it is replaced, and
+    /// only that may not be durable.
     pub fn publish(self) -> Result<(), Error> {
         let StagedFile { dest, mut writer, staging } = self;
         let flushed = writer.flush();

@@ -78,6 +78,12 @@ impl fmt::Debug for Belongs {
 
 impl StagedSet {
     /// Starts a replacement for those files of `dir` whose names satisfy `belongs`.
+    ///
+    /// # Errors
+    ///
+    /// `dir` is a file ([`NotADirectory`](std::io::ErrorKind::NotADirectory)) or a symbolic link to
+    /// nothing, or may not be written to; another process has been saving into it for a minute
+    /// ([`TimedOut`](std::io::ErrorKind::TimedOut)).
     pub fn create(
         dir: &Path,
         belongs: impl Fn(&str) -> bool + Send + Sync + 'static,
@@ -134,6 +140,15 @@ impl StagedSet {
     }
 
     /// Makes the new files durable, puts them in place and removes the old ones.
+    ///
+    /// # Errors
+    ///
+    /// A staged file has a name that is not the set's, or is not a regular one
+    /// ([`InvalidInput`](std::io::ErrorKind::InvalidInput)); a directory is in a sub-directory of
+    /// the set ([`IsADirectory`](std::io::ErrorKind::IsADirectory)); another process has been
+    /// saving for a minute ([`TimedOut`](std::io::ErrorKind::TimedOut)); or the disk fails. Even
+    /// then whoever [recovers](crate::recover) the directory finds the old files or the new ones:
+    /// with [`Error::is_in_place`] the new ones.
     pub fn publish(self) -> Result<(), Error> {
         match self.0 {
             Inner::New(dir) => dir.publish(),

@@ -133,6 +133,11 @@ pub(crate) fn are_one(a: &Metadata, b: &Metadata) -> bool {
 /// Removes what crashed writers left behind in `dir`; what a live process still uses stays.
 ///
 /// A set that was committed but not finished is none of this: [`recover`](crate::recover) is.
+///
+/// # Errors
+///
+/// `dir` cannot be listed, or something that a crashed writer of this user left in it cannot be
+/// removed.
 pub fn sweep(dir: &Path) -> Result<(), Error> {
     sweep_matching(dir, |name| is_ours(name, STAGED) || is_ours(name, TRASH))
 }

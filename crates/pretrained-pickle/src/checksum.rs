@@ -34,6 +34,11 @@ impl Checksum {
     }
 
     /// Whether the pieces make up the storage, and have its checksum.
+    ///
+    /// # Errors
+    ///
+    /// [`FormatError::Storage`] where pieces overlap or one is missing, or where the checksum is
+    /// another.
     pub fn check(&self) -> Result<(), FormatError> {
         let mut pieces = self.pieces.lock().unwrap_or_else(|e| e.into_inner()).clone();
         pieces.sort_by_key(|(start, end, _)| (*start, *end));

@@ -14,11 +14,17 @@ use crate::{
 ///
 /// `stem` is the name of the file without its extension, as PyTorch has it inside. `data` is asked
 /// for the bytes of each storage once, in order of the storages' numbers: it gets the first tensor
-/// that views the storage. A tensor has to fill its storage, in C order. The same value gives the
-/// same bytes.
+/// that views the storage. The same value gives the same bytes.
 ///
 /// NumPy arrays are written as PyTorch's Trainer writes them: to load those, `torch.load` has to
 /// be told to allow them, which the Trainer does.
+///
+/// # Errors
+///
+/// Whatever `data` or `out` fails with; [`InvalidInput`](std::io::ErrorKind::InvalidInput) for what
+/// the file cannot hold: a tensor that does not fill its storage in C order, two that do not agree
+/// about their storage, a storage of another length than its tensor, a shape that overflows, a dtype
+/// that PyTorch lacks, a [`Key::Other`], an integer of over 255 bytes, a text of over 4 GiB.
 pub fn write<B: AsRef<[u8]>>(
     out: impl Write,
     stem: &str,
@@ -115,8 +121,9 @@ impl<'a> Encoder<'a> {
         }
         let class = storage_class(tensor.dtype);
         let name = torch_name(tensor.dtype).ok_or_else(|| invalid("PyTorch lacks a dtype"))?;
-        let count: usize = tensor.shape.iter().product();
-        let count = if class.is_some() { count } else { count * tensor.dtype.bits() / 8 };
+        let len = tensor.byte_len().ok_or_else(|| invalid("a tensor has no length in bytes"))?;
+        // What has no storage class is counted in bytes.
+        let count = if class.is_some() { len / (tensor.dtype.bits() / 8) } else { len };
         self.global(
             "torch._utils",
             if class.is_some() { "_rebuild_tensor_v2" } else { "_rebuild_tensor_v3" },

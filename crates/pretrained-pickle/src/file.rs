@@ -45,6 +45,13 @@ pub struct Location {
 
 impl PickleFile {
     /// Opens a file: the zip form, or that of PyTorch before 1.6.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotAFile`] for pipes, devices and directories; [`Error::Io`] where the file cannot
+    /// be opened or read; [`Error::Format`] for the first thing in it that `torch.save` would not
+    /// have written, or that is refused whoever wrote it ([`FormatError::Global`],
+    /// [`FormatError::Opcode`], [`FormatError::Budget`]).
     pub fn open(path: &Path) -> Result<PickleFile, Error> {
         let io = |action, e| Error::Io(pretrained_fs::Error::new(action, path, e));
         let metadata = fs::metadata(path).map_err(|e| io("open", e))?;
@@ -58,6 +65,10 @@ impl PickleFile {
     }
 
     /// As [`PickleFile::open`], for a file that is already open. `path` is for messages.
+    ///
+    /// # Errors
+    ///
+    /// As for [`PickleFile::open`].
     pub fn from_file(file: File, path: &Path) -> Result<PickleFile, Error> {
         let metadata = file.metadata();
         let metadata = metadata.map_err(|e| pretrained_fs::Error::new("stat", path, e))?;
@@ -68,6 +79,10 @@ impl PickleFile {
     }
 
     /// Takes a whole file that is already in memory. `path` is for messages.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Format`], as for [`PickleFile::open`].
     pub fn from_bytes(bytes: Vec<u8>, path: &Path) -> Result<PickleFile, Error> {
         PickleFile::new(Source::Bytes(bytes), path)
     }
@@ -95,9 +110,14 @@ impl PickleFile {
         }
     }
 
-    /// Every tensor that is in the file, with the name that it has as a part of a model. An error
-    /// if there is one that cannot be named, or if they take far more than the file does: no
-    /// tensor is passed over.
+    /// Every tensor that is in the file, with the name that it has as a part of a model.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Format`] with [`FormatError::Unnamed`] for a tensor that cannot be named,
+    /// [`FormatError::DuplicateName`] for two that have the same name, [`FormatError::Repeated`] and
+    /// [`FormatError::Budget`] where tensors or names take far more than the file does. No tensor is
+    /// passed over.
     pub fn named_tensors(&self) -> Result<NamedTensors<'_>, Error> {
         let named = names::find(&self.value, self.hidden, self.source.len());
         named.map_err(|e| at(&self.path, e.into()))
@@ -124,12 +144,22 @@ impl PickleFile {
     }
 
     /// The bytes of a tensor of a state dict, in C order. `None` if there is no such tensor.
+    ///
+    /// # Errors
+    ///
+    /// As for [`PickleFile::read`].
     pub fn read_tensor(&self, name: &str) -> Result<Option<Vec<u8>>, Error> {
         self.info(name).map(|it| self.read(it)).transpose()
     }
 
     /// The bytes of a tensor anywhere in the file's contents, in C order. Checks the storage's
     /// checksum, if it has one.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Format`] with [`FormatError::Storage`] for a checksum that is not that of the
+    /// bytes, for a tensor that reaches beyond its storage, and for one that repeats it to more
+    /// than 64 MiB and more than the file; [`Error::Io`] where the file cannot be read.
     pub fn read(&self, tensor: &Tensor) -> Result<Vec<u8>, Error> {
         let len = tensor.byte_len().filter(|it| self.may_allocate(*it)).ok_or_else(|| {
             let problem = "a tensor repeats it beyond the budget";
@@ -144,6 +174,12 @@ impl PickleFile {
     /// Copies a part of a tensor's bytes, in C order, from an offset on: both have to be multiples
     /// of the element size. Checksums cover whole storages and are not looked at here: see
     /// [`PickleFile::verify`].
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Range`] for a part that is not of whole elements, or reaches beyond the tensor;
+    /// [`Error::Format`] with [`FormatError::Storage`] for a tensor that reaches beyond its
+    /// storage; [`Error::Io`] where the file cannot be read.
     pub fn read_range(
         &self,
         tensor: &Tensor,
@@ -181,12 +217,21 @@ impl PickleFile {
     }
 
     /// Compares every storage with its checksum, in parallel.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Format`] with the first [`FormatError::Storage`] that is found; [`Error::Io`] where
+    /// the file cannot be read. Files of PyTorch before 1.6 have no checksums, and pass.
     pub fn verify(&self) -> Result<(), Error> {
         self.verify_without(&HashSet::new())
     }
 
     /// As [`PickleFile::verify`], without some storages, by number: those that are checked with a
     /// [`Checksum`].
+    ///
+    /// # Errors
+    ///
+    /// As for [`PickleFile::verify`].
     pub fn verify_without(&self, storages: &HashSet<usize>) -> Result<(), Error> {
         if !self.has_checksums {
             return Ok(());

@@ -57,7 +57,7 @@ pub struct Array {
     pub shape: Vec<usize>,
     /// Whether the innermost dimension is the first.
     pub fortran_order: bool,
-    /// The elements.
+    /// The elements' bytes, in the order and byte order that the fields above say.
     pub data: Vec<u8>,
 }
 

@@ -18,6 +18,11 @@ pub enum CastError {
 /// as torch does: by way of `F32`. Also copies, where both are the same.
 ///
 /// `F16`, `BF16`, `F32` and `F64` convert into each other, and those of eight bits into them.
+///
+/// # Errors
+///
+/// [`CastError::Unsupported`] for any other two; [`CastError::Length`] where `bytes` are no whole
+/// number of elements.
 pub fn cast(bytes: &[u8], from: Dtype, to: Dtype) -> Result<Vec<u8>, CastError> {
     let elements = (bytes.len() * 8) / from.bits();
     let mut out = vec![0; elements * to.bits() / 8];
@@ -26,6 +31,10 @@ pub fn cast(bytes: &[u8], from: Dtype, to: Dtype) -> Result<Vec<u8>, CastError> 
 }
 
 /// As [`cast`], into a buffer of exactly the right length. Works in parallel if it is long.
+///
+/// # Errors
+///
+/// As for [`cast`]; and [`CastError::Length`] where `out` is not as long as the result.
 pub fn cast_into(bytes: &[u8], from: Dtype, to: Dtype, out: &mut [u8]) -> Result<(), CastError> {
     if from == to {
         if bytes.len() != out.len() {

@@ -6,6 +6,10 @@ use pretrained_fs::NewFile;
 use rayon::prelude::*;
 
 /// Fills a buffer from a position of a file on: in pieces, in parallel, if it is long.
+///
+/// # Errors
+///
+/// As for [`pretrained_fs::read_exact_at`], of whichever piece was the first.
 pub fn read_file_at(file: &File, buffer: &mut [u8], start: u64) -> io::Result<()> {
     if buffer.len() <= PIECE_LEN {
         return pretrained_fs::read_exact_at(file, buffer, start);
@@ -18,6 +22,10 @@ pub fn read_file_at(file: &File, buffer: &mut [u8], start: u64) -> io::Result<()
 /// What can be written in any order, from several threads.
 pub trait WriteAt: Sync {
     /// Writes all of `bytes` at a position.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the writing fails with. A part of `bytes` may be written then.
     fn write_all_at(&self, bytes: &[u8], at: u64) -> io::Result<()>;
 }
 

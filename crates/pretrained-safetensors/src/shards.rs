@@ -2,6 +2,11 @@ use crate::{FormatError, TensorSpec, layout::byte_len};
 
 /// A number of bytes as Hugging Face's `max_shard_size` is written: `"5GB"`, `"200MB"`, `"1.5TB"`
 /// or a plain number. Units are decimal, and their case does not matter.
+///
+/// # Errors
+///
+/// [`FormatError::FileSize`] for any other text, and for a number that comes to less than 0, or
+/// with a unit to more than 2^53 bytes.
 pub fn parse_size(text: &str) -> Result<u64, FormatError> {
     let invalid = || FormatError::FileSize(text.to_owned());
     let trimmed = text.trim();

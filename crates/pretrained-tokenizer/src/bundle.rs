@@ -34,6 +34,12 @@ impl TokenizerFiles {
 
     /// Reads the tokenizer files of a model directory. A directory without any gives none, and one
     /// that is not there too.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Foreign`] where `dir` is a file, where one of the files is a link out of it or over
+    /// 256 MiB (a template: 1 MiB), or where one cannot be read; [`Error::Invalid`] for more than
+    /// 64 named templates.
     pub fn read(dir: &Path) -> Result<TokenizerFiles, Error> {
         let mut files = BTreeMap::new();
         let Some(dir) = open_dir(dir)? else { return Ok(TokenizerFiles { files }) };
@@ -51,7 +57,12 @@ impl TokenizerFiles {
         Ok(TokenizerFiles { files })
     }
 
-    /// Collects files from elsewhere. A name that no tokenizer file has is an error.
+    /// Collects files from elsewhere.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`] for a name that no tokenizer file has ([`TokenizerFiles::belongs`]), and
+    /// for a file over 256 MiB (a template: 1 MiB).
     pub fn from_parts<N, B>(
         parts: impl IntoIterator<Item = (N, B)>,
     ) -> Result<TokenizerFiles, Error>
@@ -77,6 +88,11 @@ impl TokenizerFiles {
     ///
     /// This is for a directory that is still private to the caller; to replace the tokenizer of a
     /// directory that others read, use [`TokenizerFiles::save`].
+    ///
+    /// # Errors
+    ///
+    /// [`Error::File`] where a file, or the directory of the templates, cannot be written. Those
+    /// before it are there then.
     pub fn write(&self, dir: &Path) -> Result<(), Error> {
         for (name, bytes) in &self.files {
             let path = dir.join(name);
@@ -89,6 +105,12 @@ impl TokenizerFiles {
     }
 
     /// Makes these the tokenizer files of `dir`, all of them or none; its other files stay.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::File`] where `dir` is a file, may not be written to, or is being saved into by
+    /// another process, or where the disk fails. As for [`StagedSet::publish`], there are the old
+    /// files or the new ones even then.
     pub fn save(&self, dir: &Path) -> Result<(), Error> {
         let staged = StagedSet::create(dir, TokenizerFiles::belongs)?.with_dir(TokenizerFiles::DIR);
         self.write(staged.path())?;

@@ -135,6 +135,13 @@ impl<'a> From<(&'a str, &'a str)> for Input<'a> {
 impl AutoTokenizer {
     /// Encodes a batch, on all cores. There is one encoding for each input, in order, unless
     /// `return_overflowing_tokens` asks for more.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Text`] for options that do not go together: padding without a pad token, a length
+    /// that leaves no room beside the special tokens or is no multiple of `pad_to_multiple_of`, a
+    /// `stride` that leaves nothing new, truncation of one text alone that is not there or too
+    /// short. Also for a text that the tokenizer trips over. Nothing of the batch is returned then.
     pub fn encode_with<'a, I>(
         &self,
         inputs: &[I],

@@ -58,6 +58,10 @@ impl<'a> DecodeStream<'a> {
     }
 
     /// Takes the next id; gives the text that is now certain, if any.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Text`] where the files describe a decoder that trips over the ids.
     pub fn push(&mut self, id: u32) -> Result<Option<String>, Error> {
         let text = self.push_as_is(id)?;
         if !self.tokenizer.settings().clean_up {
@@ -127,6 +131,10 @@ impl<'a> DecodeStream<'a> {
     }
 
     /// Gives what is still held back: a character that was never completed.
+    ///
+    /// # Errors
+    ///
+    /// As for [`DecodeStream::push`].
     pub fn finish(mut self) -> Result<Option<String>, Error> {
         let text = self.tokenizer.decode_as_is(&self.ids, self.skip_special_tokens)?;
         if self.ids.len() > self.context {

@@ -28,6 +28,13 @@ pub struct AutoTokenizer {
 
 impl AutoTokenizer {
     /// Opens the tokenizer of a model directory.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::File`] where there is no such directory, [`Error::Missing`] where it holds no
+    /// tokenizer; [`Error::Foreign`] for a file that is not opened, as for
+    /// [`TokenizerFiles::read`]; [`Error::Invalid`] for one that cannot be what it says, or that
+    /// names a class that is not known here.
     pub fn from_pretrained(dir: impl AsRef<Path>) -> Result<AutoTokenizer, Error> {
         let dir = dir.as_ref();
         let files = TokenizerFiles::read(dir)?;
@@ -41,6 +48,11 @@ impl AutoTokenizer {
     }
 
     /// Makes a tokenizer of files that are already in memory, for no model in particular.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Missing`] where none of the files holds a vocabulary; [`Error::Invalid`], as for
+    /// [`AutoTokenizer::from_pretrained`].
     pub fn from_files(files: TokenizerFiles) -> Result<AutoTokenizer, Error> {
         AutoTokenizer::new(files, &Map::new())
     }
@@ -58,6 +70,11 @@ impl AutoTokenizer {
     ///
     /// They are the bytes that were read. Only where the class was told by a config.json that is
     /// not in `dir` does tokenizer_config.json name it from now on, as transformers would.
+    ///
+    /// # Errors
+    ///
+    /// As for [`TokenizerFiles::save`]; and [`Error::Foreign`] where `dir` has a config.json that
+    /// is not opened.
     pub fn save_pretrained(&self, dir: impl AsRef<Path>) -> Result<(), Error> {
         let dir = dir.as_ref();
         let Settings { class, config, .. } = &self.settings;
@@ -81,11 +98,20 @@ impl AutoTokenizer {
     }
 
     /// The ids of a text, with the special tokens of the post-processor around it if wanted.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Text`] where the tokenizer that the files describe trips over the text: a regular
+    /// expression that gives up, for one.
     pub fn encode(&self, text: &str, add_special_tokens: bool) -> Result<Vec<u32>, Error> {
         self.encode_seen(text, add_special_tokens, &mut Seen::default())
     }
 
     /// The ids of many texts, on all cores.
+    ///
+    /// # Errors
+    ///
+    /// As for [`AutoTokenizer::encode`], of whichever text was the first.
     pub fn encode_batch<S: AsRef<str> + Sync>(
         &self,
         texts: &[S],
@@ -117,6 +143,10 @@ impl AutoTokenizer {
     }
 
     /// The text of ids. Ids outside the vocabulary are left out.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Text`] where the files describe a decoder that trips over the ids.
     pub fn decode(&self, ids: &[u32], skip_special_tokens: bool) -> Result<String, Error> {
         let text = self.decode_as_is(ids, skip_special_tokens)?;
         Ok(if self.settings.clean_up { clean_up(&text) } else { text })

@@ -76,6 +76,13 @@ pub enum Progress {
 
 impl TokenizerTrainer {
     /// Trains on text files. `progress` is called now and then, from this thread.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Training`] for a vocabulary that is too small for the special tokens and the 256
+    /// bytes, or larger than 2^22; for a special token that is empty, and files without text.
+    /// [`Error::File`] where one cannot be read, [`Error::Invalid`] where it is no regular file or
+    /// not UTF-8.
     pub fn train_files(
         &self,
         files: &[PathBuf],

@@ -8,6 +8,11 @@ use crate::{
 
 impl GenerationConfig {
     /// Refuses what transformers refuses whenever it reads such a document.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`] for the first of them: a value out of its range, settings that contradict
+    /// each other, arguments of `generate` that are no settings.
     pub fn validate(&self) -> Result<(), Error> {
         if self.max_new_tokens.is_some_and(|it| it <= 0) {
             return Err(invalid("max_new_tokens", "must be over 0"));

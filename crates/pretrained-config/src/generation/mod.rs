@@ -12,6 +12,12 @@ pub use fields::{EarlyStopping, GenerationConfig};
 
 impl GenerationConfig {
     /// Parses a document; the fields this crate knows are read as their types.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Json`] and [`Error::NotAnObject`], as for [`Config::parse`]; [`Error::Invalid`] for
+    /// a field of another type. What the fields say is not looked at: see
+    /// [`GenerationConfig::validate`].
     pub fn parse(json: &str) -> Result<GenerationConfig, Error> {
         match parse(json)? {
             Value::Object(document) => Self::from_document(document),
@@ -37,6 +43,11 @@ impl GenerationConfig {
 
     /// The document that transformers writes for a model with these settings: those that are set,
     /// its version, and every field that is not known.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`] for what [`GenerationConfig::validate`] refuses, and for a field that was
+    /// set to what could not be read again, such as an empty list among lists of ids.
     pub fn for_save(&self) -> Result<GenerationConfig, Error> {
         self.validate()?;
         let mut document = self.merged();
@@ -56,12 +67,21 @@ impl GenerationConfig {
 
     /// What transformers takes for a new model of that configuration: its special tokens and
     /// whether it caches.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoModelType`]; [`Error::Invalid`] for a field that the model's class refuses, or
+    /// that is of another type than the settings have.
     pub fn from_model_config(config: &Config) -> Result<GenerationConfig, Error> {
         Self::derive(&config.fields()?, None)
     }
 
     /// What transformers takes for a saved model that has no `generation_config.json`: what its
     /// `config.json` says about generation, as older ones do.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`] for a setting of another type than the settings have.
     pub fn from_config_file(config: &Config) -> Result<GenerationConfig, Error> {
         let inner = ["decoder", "generator", "text_config"].iter().find_map(|key| {
             config.get(key).and_then(Value::as_object).filter(|object| !object.is_empty())

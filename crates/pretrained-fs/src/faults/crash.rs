@@ -71,11 +71,19 @@ enum Event {
 
 impl Recording {
     /// Takes what is below `root` as durable and records from here on.
+    ///
+    /// # Errors
+    ///
+    /// Something below `root` cannot be listed or read.
     pub fn start(root: &Path) -> io::Result<Recording> {
         Recording::start_with(root, |_| Answer::Pretend)
     }
 
     /// Like [`start`](Recording::start), on a file system that answers like this.
+    ///
+    /// # Errors
+    ///
+    /// As for [`start`](Recording::start).
     pub fn start_with(
         root: &Path,
         answer: impl Fn(&Call<'_>) -> Answer + Send + Sync + 'static,
@@ -368,6 +376,10 @@ impl Trace {
 
 impl Tree {
     /// Makes it real in an empty directory.
+    ///
+    /// # Errors
+    ///
+    /// Something of it is in `dir` already, or cannot be written there.
     pub fn write_to(&self, dir: &Path) -> io::Result<()> {
         for (path, bytes) in &self.0 {
             match bytes {

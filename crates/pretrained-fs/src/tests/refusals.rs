@@ -1,6 +1,9 @@
 //! File systems that do not do what others do.
 
-use std::fs;
+use std::{
+    fs,
+    sync::atomic::{AtomicBool, Ordering},
+};
 
 use rustix::io::Errno;
 
@@ -127,6 +130,33 @@ fn case_37_no_rename_then_copies_with_the_marker_last() {
     assert_eq!(*order.lock().expect("lock"), [INCOMPLETE, "a", "z", "manifest", INCOMPLETE]);
     assert_eq!(leftovers(dir.path()), Vec::<std::path::PathBuf>::new());
     assert_eq!(fs::read(dest.join("z")).expect("read"), b"z");
+}
+
+#[test]
+fn case_37_no_rename_and_a_failed_last_sync_then_what_is_in_place_stays() {
+    let dir = scratch();
+    let dest = dir.path().join("checkpoint");
+    let (is_unmarked, at) = (AtomicBool::new(false), dest.clone());
+    let watching = watch(dir.path(), move |call| match call.op {
+        Op::Rename => Answer::Fail(Errno::NOSYS.raw_os_error()),
+        Op::RemoveFile if call.path == at.join(INCOMPLETE) => {
+            is_unmarked.store(true, Ordering::Relaxed);
+            Answer::Proceed
+        }
+        Op::SyncDir if is_unmarked.load(Ordering::Relaxed) && call.path == at => {
+            Answer::Fail(Errno::IO.raw_os_error())
+        }
+        _ => Answer::Proceed,
+    });
+    let staged = StagedDir::create(&dest).expect("create");
+    for name in ["a", "manifest"] {
+        write_new(&staged.path().join(name), name.as_bytes()).expect("write");
+    }
+    let error = staged.publish_with_last("manifest").expect_err("not durable");
+    drop(watching);
+    assert!(error.is_in_place(), "{error}");
+    assert_eq!(fs::read(dest.join("a")).expect("read"), b"a");
+    assert_eq!(fs::read(dest.join("manifest")).expect("read"), b"manifest");
 }
 
 #[test]

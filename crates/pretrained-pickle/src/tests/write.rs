@@ -137,6 +137,10 @@ fn tensors_that_cannot_be_written_are_refused() {
     assert_eq!(error(Tensor { offset: 1, ..whole() }, 16), strided);
     assert_eq!(error(whole(), 15), "a storage has another length than its tensor");
     assert_eq!(error(Tensor { dtype: Dtype::F4, ..whole() }, 2), "PyTorch lacks a dtype");
+    for shape in [vec![usize::MAX, 2], vec![usize::MAX, usize::MAX, 0]] {
+        let endless = Tensor::contiguous(0, Dtype::F32, shape);
+        assert_eq!(error(endless, 0), "a tensor has no length in bytes");
+    }
 }
 
 fn value() -> impl Strategy<Value = Value> {

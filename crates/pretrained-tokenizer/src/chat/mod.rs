@@ -52,6 +52,14 @@ pub struct ChatEncoding {
 impl AutoTokenizer {
     /// Renders a conversation: messages with a `role` and a `content`, the way the model was
     /// taught to read them.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Template`] where there is no template to take, or it is no Jinja, fails, or takes
+    /// more steps or memory than is allowed; for an empty conversation, and a message, tool or
+    /// document that is no object; for a message that cannot be continued, or should be beside
+    /// `add_generation_prompt`. [`Error::TemplateRaised`] where the template itself refuses the
+    /// conversation.
     pub fn apply_chat_template(
         &self,
         messages: &[Value],
@@ -62,6 +70,11 @@ impl AutoTokenizer {
 
     /// Renders and tokenizes a conversation. The template writes the special tokens itself, so
     /// none are added.
+    ///
+    /// # Errors
+    ///
+    /// As for [`AutoTokenizer::apply_chat_template`]; and [`Error::Text`] where the prompt cannot
+    /// be tokenized.
     pub fn encode_chat(
         &self,
         messages: &[Value],
