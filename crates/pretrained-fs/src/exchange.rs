@@ -69,7 +69,7 @@ impl Replacement {
         this.staging.disarm();
         seam::sync_dir(parent(&dir)).map_err(Error::after_commit)?;
         rescue(&beside, &dir, &foreign, &this.belongs).map_err(Error::after_commit)?;
-        staging::remove_entry(&beside)?;
+        staging::remove_entry(&beside).map_err(Error::after_commit)?;
         Ok(Exchanged::Yes)
     }
 

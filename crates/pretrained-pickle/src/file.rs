@@ -159,14 +159,22 @@ impl PickleFile {
     ///
     /// [`Error::Format`] with [`FormatError::Storage`] for a checksum that is not that of the
     /// bytes, for a tensor that reaches beyond its storage, and for one that repeats it to more
-    /// than 64 MiB and more than the file; [`Error::Io`] where the file cannot be read.
+    /// than 64 MiB and more than the file; [`Error::Io`] where the file cannot be read,
+    /// or there is no memory for the bytes.
     pub fn read(&self, tensor: &Tensor) -> Result<Vec<u8>, Error> {
         let len = tensor.byte_len().filter(|it| self.may_allocate(*it)).ok_or_else(|| {
             let problem = "a tensor repeats it beyond the budget";
             let key = tensor.storage.to_string();
             at(&self.path, FormatError::Storage { key, problem }.into())
         })?;
-        let mut bytes = vec![0; len];
+        let mut bytes = Vec::new();
+        // A sparse file can promise more than there is memory for.
+        let reserved = bytes.try_reserve_exact(len);
+        reserved.map_err(|_| {
+            let source = io::ErrorKind::OutOfMemory.into();
+            pretrained_fs::Error::new("allocate memory for", &self.path, source)
+        })?;
+        bytes.resize(len, 0);
         self.read_checked(tensor, &mut bytes).map_err(|e| at(&self.path, e))?;
         Ok(bytes)
     }

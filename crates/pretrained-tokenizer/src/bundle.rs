@@ -1,12 +1,6 @@
 //! The tokenizer files of a model directory, as bytes.
 
-use std::{
-    collections::BTreeMap,
-    fs::{self, File},
-    io::{self, Write},
-    path::Path,
-    sync::Arc,
-};
+use std::{collections::BTreeMap, fs, io, path::Path, sync::Arc};
 
 use pretrained_fs::{ForeignDir, ForeignError, StagedSet};
 use serde_json::{Map, Value};
@@ -84,22 +78,22 @@ impl TokenizerFiles {
         Ok(TokenizerFiles { files })
     }
 
-    /// Writes every file into an existing directory.
+    /// Writes every file into an existing directory that has none of them.
     ///
     /// This is for a directory that is still private to the caller; to replace the tokenizer of a
     /// directory that others read, use [`TokenizerFiles::save`].
     ///
     /// # Errors
     ///
-    /// [`Error::File`] where a file, or the directory of the templates, cannot be written. Those
+    /// [`Error::File`] where one of them is there, or cannot be written. Those
     /// before it are there then.
     pub fn write(&self, dir: &Path) -> Result<(), Error> {
         for (name, bytes) in &self.files {
             let path = dir.join(name);
             if template_name(name).is_some() {
-                create_dir(&dir.join(TEMPLATES))?;
+                pretrained_fs::create_dir_all(&dir.join(TEMPLATES))?;
             }
-            write_file(&path, bytes)?;
+            pretrained_fs::write_new(&path, bytes)?;
         }
         Ok(())
     }
@@ -178,15 +172,6 @@ pub(crate) fn read_model_config(dir: &Path) -> Result<Map<String, Value>, Error>
         Ok(Value::Object(config)) => config,
         _ => Map::new(),
     })
-}
-
-fn create_dir(dir: &Path) -> Result<(), Error> {
-    Ok(fs::create_dir_all(dir).map_err(|e| pretrained_fs::Error::new("create", dir, e))?)
-}
-
-fn write_file(path: &Path, bytes: &[u8]) -> Result<(), Error> {
-    let written = File::create(path).and_then(|mut file| file.write_all(bytes));
-    Ok(written.map_err(|e| pretrained_fs::Error::new("write", path, e))?)
 }
 
 fn too_large(path: &Path, max_len: u64) -> Error {

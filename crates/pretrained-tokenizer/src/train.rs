@@ -20,6 +20,7 @@ use tokenizers::{
 use crate::{
     AutoTokenizer, Error, SpecialTokens, TokenizerFiles,
     bundle::{CHAT_TEMPLATE, CONFIG, TOKENIZER},
+    guard::guarded,
 };
 
 /// Trains a byte-level BPE tokenizer: every text can be encoded, and decodes to itself.
@@ -240,15 +241,17 @@ fn merge(trainer: &BpeTrainer, mut alive: impl FnMut()) -> Result<BPE, Error> {
             // Dropped when it is done, or has panicked.
             let _done = done;
             let mut bpe = BPE::default();
-            trainer.train(&mut bpe).map(|_| bpe)
+            guarded(|| trainer.train(&mut bpe).map(|_| bpe))
         });
         alive();
         while finished.recv_timeout(BETWEEN_SIGNS) == Err(RecvTimeoutError::Timeout) {
             alive();
         }
         match training.join() {
-            Ok(trained) => trained.map_err(Error::training),
-            Err(panic) => std::panic::resume_unwind(panic),
+            Ok(Ok(trained)) => trained.map_err(Error::training),
+            Ok(Err(panic)) => Err(Error::training(panic)),
+            // A panic that is not caught is none.
+            Err(_) => Err(Error::training("the trainer did not come back")),
         }
     })
 }
