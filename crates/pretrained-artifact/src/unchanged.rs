@@ -66,13 +66,13 @@ impl Unchanged {
         content: Option<Content>,
         write: impl FnOnce(&mut NewFile) -> io::Result<()>,
     ) -> Result<(), Error> {
-        let path = dir.join(name);
         if let (Some((before, kept)), Some(content)) = (self.files.get(name), &content)
             && before == content
-            && kept.link_to(&path)?
+            && kept.link_into(dir, name)?
         {
             return Ok(());
         }
+        let path = dir.join(name);
         let mut file = NewFile::create(&path)?;
         write(&mut file).map_err(|e| write_error(&path, e))?;
         if let Some(content) = content {

@@ -1,55 +1,45 @@
 use std::{
-    fs::{self, File},
+    fs::Metadata,
     io,
-    os::{fd::AsRawFd, unix::fs::MetadataExt},
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
-    sync::Arc,
 };
 
-use crate::{Error, copy::is_link_limit, seam, staging};
+use crate::{Error, copy::is_link_limit, parent, seam};
 
-/// A file that has been written and is not to change, to be found again in whichever directory it is by
-/// now: more directories can have it without its being written again.
+/// A file that has been written and is not to change: it is found again in the directories to come, which
+/// can have it, too, without its being written again.
 ///
-/// It is held open as long as this lives.
-#[derive(Debug)]
+/// It is not held open. What is open cannot be removed everywhere: NFS gives it another name, and the
+/// directory cannot go.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeptFile {
-    file: Arc<File>,
-    stamp: Stamp,
-}
-
-/// What a file looks like without reading it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Stamp {
+    dev: u64,
+    ino: u64,
     len: u64,
-    seconds: i64,
-    nanoseconds: i64,
+    /// When it was last written to, in seconds and nanoseconds.
+    modified: (i64, i64),
 }
 
 impl KeptFile {
-    pub(crate) fn new(file: &Arc<File>, path: &Path) -> Result<KeptFile, Error> {
-        let stamp = Stamp::of(file).map_err(|e| Error::new("look at", path, e))?;
-        Ok(KeptFile { file: Arc::clone(file), stamp })
+    pub(crate) fn new(it: &Metadata) -> KeptFile {
+        let modified = (it.mtime(), it.mtime_nsec());
+        KeptFile { dev: it.dev(), ino: it.ino(), len: it.size(), modified }
     }
 
-    /// Gives the file one more name. Says whether it has: not if somebody wrote to it since, if it has no
-    /// name left, or if the file system refuses. Then it is to be written again.
+    /// Gives `dir` the file, too, under the name `name` that it has in one of the directories beside. Says
+    /// whether it has: not if it is in none of them, if somebody wrote to it since, or if the file system
+    /// refuses. Then it is to be written again.
     ///
     /// # Errors
     ///
-    /// If the link fails for another reason: something is at `to`, say, or the disk is full.
-    pub fn link_to(&self, to: &Path) -> Result<bool, Error> {
-        if !Stamp::of(&self.file).is_ok_and(|it| it == self.stamp) {
-            return Ok(false);
-        }
-        let Some(path) = path_of(&self.file) else { return Ok(false) };
-        match seam::link(&path, to) {
-            Ok(()) if staging::is_at(&self.file, to)? => Ok(true),
-            Ok(()) => {
-                // It went, and another took its name.
-                seam::remove_file(to)?;
-                Ok(false)
-            }
+    /// If the directories cannot be listed, or linking fails for a reason of its own: something of that name
+    /// is in `dir`, say, or the disk is full.
+    pub fn link_into(&self, dir: &Path, name: &str) -> Result<bool, Error> {
+        let Some(from) = self.find(parent(dir), name)? else { return Ok(false) };
+        match seam::link(&from, &dir.join(name)) {
+            Ok(()) => Ok(true),
+            // It may have gone meanwhile.
             Err(e)
                 if e.is_refusal() || is_link_limit(&e) || e.kind() == io::ErrorKind::NotFound =>
             {
@@ -58,23 +48,27 @@ impl KeptFile {
             Err(e) => Err(e),
         }
     }
-}
 
-impl Stamp {
-    fn of(file: &File) -> io::Result<Stamp> {
-        let it = file.metadata()?;
-        Ok(Stamp { len: it.size(), seconds: it.mtime(), nanoseconds: it.mtime_nsec() })
+    /// Where it is, in one of the directories in `root`.
+    fn find(&self, root: &Path, name: &str) -> Result<Option<PathBuf>, Error> {
+        for entry in seam::list(root)? {
+            let path = root.join(entry).join(name);
+            // What cannot be looked at is not it.
+            let metadata = seam::stat(&path).ok().flatten();
+            if metadata.is_some_and(|it| it.is_file() && KeptFile::new(&it) == *self) {
+                return Ok(Some(path));
+            }
+        }
+        Ok(None)
     }
-}
-
-/// Where an open file is now, on systems that tell.
-fn path_of(file: &File) -> Option<PathBuf> {
-    fs::read_link(format!("/proc/self/fd/{}", file.as_raw_fd())).ok()
 }
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::FileExt;
+    use std::{
+        fs,
+        os::unix::fs::{FileExt, symlink},
+    };
 
     use super::*;
     use crate::{NewFile, StagedDir};
@@ -94,21 +88,24 @@ mod tests {
     }
 
     #[test]
-    #[cfg(target_os = "linux")]
-    fn a_kept_file_follows_its_directory() {
+    fn a_kept_file_is_found_wherever_it_went() {
         let scratch = tempfile::tempdir().expect("temp dir");
         let at = |name: &str| scratch.path().join(name);
         let kept = published(&at("1"));
-        assert!(kept.link_to(&at("a")).expect("links"));
-        assert_eq!(ino(&at("a")), ino(&at("1").join("weights")));
+        for name in ["a", "b"] {
+            fs::create_dir(at(name)).expect("created");
+        }
+        assert!(kept.link_into(&at("a"), "weights").expect("links"));
+        assert_eq!(ino(&at("a/weights")), ino(&at("1/weights")));
 
-        fs::rename(at("1"), at("2")).expect("renamed");
-        assert!(kept.link_to(&at("b")).expect("links"));
-        assert_eq!(
-            (ino(&at("b")), fs::read(at("b")).expect("read")),
-            (ino(&at("a")), b"numbers".to_vec())
-        );
-        let error = kept.link_to(&at("b")).expect_err("something is there");
+        fs::remove_dir_all(at("1")).expect("removed");
+        fs::rename(at("a"), at("2")).expect("renamed");
+        // Neither a file nor a link to nothing is in the way.
+        fs::write(at("file"), b"").expect("written");
+        symlink("nowhere", at("link")).expect("linked");
+        assert!(kept.link_into(&at("b"), "weights").expect("links"));
+        assert_eq!(ino(&at("b/weights")), ino(&at("2/weights")));
+        let error = kept.link_into(&at("b"), "weights").expect_err("something is there");
         assert_eq!(error.kind(), io::ErrorKind::AlreadyExists);
     }
 
@@ -116,17 +113,17 @@ mod tests {
     fn what_is_gone_or_not_as_it_was_is_to_be_written_again() {
         let scratch = tempfile::tempdir().expect("temp dir");
         let at = |name: &str| scratch.path().join(name);
+        fs::create_dir(at("a")).expect("created");
         let kept = published(&at("1"));
         fs::remove_dir_all(at("1")).expect("removed");
         fs::create_dir(at("1")).expect("created");
-        fs::write(at("1").join("weights"), b"another").expect("written");
-        assert!(!kept.link_to(&at("a")).expect("no error"));
-        assert!(!at("a").exists());
+        fs::write(at("1/weights"), b"another").expect("written");
+        assert!(!kept.link_into(&at("a"), "weights").expect("no error"));
 
         let kept = published(&at("2"));
-        let file = fs::OpenOptions::new().write(true).open(at("2").join("weights"));
-        file.expect("opened").write_all_at(b"longer than it was", 0).expect("written");
-        assert!(!kept.link_to(&at("a")).expect("no error"));
-        assert!(!at("a").exists());
+        let file = fs::OpenOptions::new().write(true).open(at("2/weights")).expect("opened");
+        file.write_all_at(b"NUMBERS", 0).expect("written");
+        assert!(!kept.link_into(&at("a"), "weights").expect("no error"));
+        assert!(!at("a/weights").exists());
     }
 }

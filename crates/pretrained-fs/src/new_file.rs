@@ -104,7 +104,8 @@ impl NewFile {
     ///
     /// If the file cannot be looked at.
     pub fn keep(&self) -> Result<KeptFile, Error> {
-        KeptFile::new(&self.file, &self.path)
+        let metadata = self.file.metadata();
+        Ok(KeptFile::new(&metadata.map_err(|e| Error::new("look at", &self.path, e))?))
     }
 
     pub(crate) fn sync(&self) -> Result<(), Error> {

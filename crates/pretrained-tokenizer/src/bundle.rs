@@ -1,6 +1,6 @@
 //! The tokenizer files of a model directory, as bytes.
 
-use std::{collections::BTreeMap, fs, io, path::Path, sync::Arc};
+use std::{collections::BTreeMap, io, path::Path, sync::Arc};
 
 use pretrained_fs::{ForeignDir, ForeignError, StagedSet};
 use serde_json::{Map, Value};
