@@ -20,6 +20,11 @@ pub struct Causal {
 
 impl Causal {
     /// Makes scores weights where they are.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Input`] if there are no queries, more queries than keys, or other than whole (T, S)
+    /// of scores.
     pub fn weights<T: Element>(self, scores: &mut [T], team: &impl Team) -> Result<(), Error> {
         let rows = self.rows(scores.len())?;
         run_parts(scores.chunks_mut(rows * self.n_keys).enumerate(), &Forward(self, rows), team);
@@ -27,6 +32,11 @@ impl Causal {
     }
 
     /// Makes scores weights, and the gradients of weights those of scores, where they are.
+    ///
+    /// # Errors
+    ///
+    /// As [`weights`](Causal::weights); also [`Error::Output`] if there are not as many gradients
+    /// as scores.
     pub fn gradients<T: Element>(
         self,
         scores: &mut [T],

@@ -13,6 +13,11 @@ pub enum Gain {
 
 /// Divides each row, as long as the gain, by the root of the mean of its squares, and multiplies it by
 /// the gain: <https://arxiv.org/abs/1910.07467>.
+///
+/// # Errors
+///
+/// [`Error::Input`] if the gain is empty or `x` no whole rows; [`Error::Output`] if `y` is not as
+/// long as `x`.
 pub fn rms_norm<T: Element>(
     x: &[T],
     gain: &[T],
@@ -41,6 +46,12 @@ pub fn rms_norm<T: Element>(
 /// by the same angles: of `cos` and `sin`, (rows, n). Every step is rounded.
 ///
 /// <https://arxiv.org/abs/2104.09864>, with the halves of a row as the parts of its numbers.
+///
+/// # Errors
+///
+/// [`Error::Input`] if `n` is 0 or odd, if `x`, `cos` or `sin` is no whole rows of it, or if the
+/// rows of `x` cannot be shared evenly among those of the angles; [`Error::Output`] if `y` is not
+/// as long as `x`.
 pub fn rotate<T: Element>(
     x: &[T],
     (cos, sin): (&[T], &[T]),
