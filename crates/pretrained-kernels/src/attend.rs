@@ -56,8 +56,9 @@ impl Causal {
 
     /// How many a thread takes at once.
     fn rows(self, len: usize) -> Result<usize, Error> {
+        let one = self.n_queries.checked_mul(self.n_keys);
         let fits = self.n_queries > 0 && self.n_queries <= self.n_keys;
-        match fits && len.is_multiple_of(self.n_queries * self.n_keys) {
+        match fits && one.is_some_and(|it| len.is_multiple_of(it)) {
             true => Ok((PART / self.n_keys).max(1)),
             false => Err(Error::Input { n_in: self.n_keys, found: len }),
         }
@@ -237,7 +238,9 @@ mod tests {
     #[test]
     fn sizes_that_do_not_fit_are_errors() {
         let dropout = Dropout::new(0.1, 0);
-        for (n_queries, n_keys, len) in [(0, 4, 16), (5, 4, 20), (2, 4, 12), (2, 0, 0)] {
+        for (n_queries, n_keys, len) in
+            [(0, 4, 16), (5, 4, 20), (2, 4, 12), (2, 0, 0), (usize::MAX, usize::MAX, 8)]
+        {
             let it = Causal { n_queries, n_keys, scale: 1.0, dropout };
             assert!(it.weights(&mut vec![0.0f32; len], &Alone).is_err());
         }

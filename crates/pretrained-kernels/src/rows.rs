@@ -64,7 +64,8 @@ pub fn rotate<T: Element>(
     if !is_even || sin.len() != cos.len() || !x.len().is_multiple_of(cos.len()) {
         return Err(Error::Input { n_in: n, found: cos.len() });
     }
-    let group = x.len() / n_angles;
+    // At least one, as there may be no rows at all.
+    let group = (x.len() / n_angles).max(1);
     let round = |it: f32| T::from_f32(it).to_f32();
     for (i, (x, y)) in x.chunks_exact(group).zip(y.chunks_exact_mut(group)).enumerate() {
         let (cos, sin) = (&cos[i * n..][..n], &sin[i * n..][..n]);
@@ -155,6 +156,13 @@ mod tests {
                 assert_eq!(y[j], x[j] * cos[angle] + other * sin[angle]);
             }
         }
+    }
+
+    #[test]
+    fn no_rows_are_turned_into_none() {
+        let (none, gain) = ([0.0f32; 0], [1.0]);
+        rms_norm(&none, &gain, 1e-5, Gain::PlusOne, &mut []).expect("no rows");
+        rotate(&none, (&[1.0; 6], &[0.0; 6]), 6, &mut []).expect("no rows");
     }
 
     #[test]
