@@ -33,11 +33,23 @@ pub struct OpenOptions {
 impl Artifact {
     /// Opens a model directory, or a name on the hub that is in the Hugging Face cache (see
     /// [`resolve`](crate::resolve)). Reads the config and the headers of the weights.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Missing`] if there is no such directory, no config in it, no weights, or not all
+    /// shards; [`Error::Config`], [`Error::Safetensors`] or [`Error::Pickle`] if a file is not what its
+    /// name says; [`Error::Index`] if index and shards disagree; [`Error::Foreign`] or
+    /// [`Error::Refused`] if a file is not opened at all, as a link out of the directory; [`Error::Io`]
+    /// if one cannot be read, or if the save that a crash left cannot be finished.
     pub fn open(path: impl AsRef<Path>) -> Result<Artifact, Error> {
         Artifact::open_with(path, &OpenOptions::default())
     }
 
     /// As [`open`](Artifact::open), with options.
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](Artifact::open). Weights of another variant are none: [`Error::Missing`].
     pub fn open_with(path: impl AsRef<Path>, options: &OpenOptions) -> Result<Artifact, Error> {
         let (dir, _unchanged) = open_dir(path.as_ref())?;
         let config = read_config(&dir)?;
@@ -79,6 +91,12 @@ pub enum AutoConfig {}
 
 impl AutoConfig {
     /// Reads `config.json` of a model directory, or of a name on the hub that is in the cache.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Missing`] if there is no such directory or no `config.json` in it;
+    /// [`Error::Config`] if that is no configuration; [`Error::Foreign`] if it is not opened, as a
+    /// link out of the directory; [`Error::Io`] if it cannot be read.
     pub fn from_pretrained(path: impl AsRef<Path>) -> Result<Config, Error> {
         let (dir, _unchanged) = open_dir(path.as_ref())?;
         read_config(&dir)

@@ -15,6 +15,12 @@ use crate::{Error, Missing, dir::io_error};
 /// An existing path is taken as it is. Otherwise `org/name`, or `org/name@revision`, is looked up
 /// in the Hugging Face cache of this machine (`HF_HUB_CACHE`, `HF_HOME`), at revision `main`
 /// unless another is named. Nothing is ever downloaded.
+///
+/// # Errors
+///
+/// [`Error::Missing`] if there is nothing at the path, and it is no name or one that is not in the
+/// cache at this revision; [`Error::Io`] if the cache has the revision's name and it cannot be
+/// read.
 pub fn resolve(path: &Path) -> Result<PathBuf, Error> {
     if path.exists() {
         return Ok(path.to_owned());

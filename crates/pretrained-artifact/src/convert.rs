@@ -61,6 +61,17 @@ pub struct Converted {
 /// replaced as a whole, or not at all.
 ///
 /// `progress` is told how many bytes of how many are written, from several threads.
+///
+/// # Errors
+///
+/// What keeps the source from being opened, as in [`Artifact::open`](crate::Artifact::open), or its
+/// tensors from being read; [`Error::Pickle`] also if they are not those of their checksums;
+/// [`Error::Tokenizer`] if its tokenizer's files cannot be read.
+///
+/// [`Error::Refused`] if source and destination are the same, if weights alone are to go where the name
+/// is not `*.safetensors`, or there are none, or if a variant makes no plain file name;
+/// [`Error::Safetensors`] if a tensor's name or size has no place in such a file; [`Error::Io`] if the
+/// destination cannot be written.
 pub fn convert(
     source: impl AsRef<Path>,
     dest: impl AsRef<Path>,

@@ -94,6 +94,13 @@ pub struct DtypeSummary {
 }
 
 /// Looks at a model directory or at a single file, without reading tensors.
+///
+/// # Errors
+///
+/// What keeps a directory from being opened, as in [`Artifact::open`](crate::Artifact::open). Of a
+/// single file: [`Error::Safetensors`] or [`Error::Pickle`] if it holds no weights that can be
+/// read, [`Error::Refused`] if it is empty or JSON, [`Error::Foreign`] if it is no regular file,
+/// [`Error::Io`] if it cannot be read.
 pub fn inspect(path: impl AsRef<Path>, options: &OpenOptions) -> Result<Inspection, Error> {
     let path = cache::resolve(path.as_ref())?;
     if !path.is_dir() {

@@ -55,6 +55,13 @@ impl Default for SaveOptions {
 /// other variants, stay as they are.
 ///
 /// `data` is asked for the bytes of several tensors at a time, little-endian and in C order.
+///
+/// # Errors
+///
+/// [`Error::Refused`] if the variant makes no plain file name; [`Error::Safetensors`] if two
+/// tensors have one name, or one has a name or a size with no place in a file; [`Error::Io`] if the
+/// directory cannot be written, if `data` fails, or if it gives other than the bytes of a tensor's
+/// shape.
 pub fn save<'d>(
     dir: impl AsRef<Path>,
     contents: &Contents<'_>,
@@ -69,6 +76,10 @@ pub fn save<'d>(
 }
 
 /// Writes a model's files into an empty directory that the caller stages and publishes itself.
+///
+/// # Errors
+///
+/// As [`save`]; also [`Error::Io`] if one of the files is there already.
 pub fn write_into<'d>(
     dir: impl AsRef<Path>,
     contents: &Contents<'_>,

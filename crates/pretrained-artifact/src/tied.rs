@@ -28,6 +28,11 @@ pub enum Tie {
 impl Weights {
     /// Looks at a tensor that a model uses both as `source` (the input embedding) and as `target`
     /// (the output layer). Reads the two only if both are stored.
+    ///
+    /// # Errors
+    ///
+    /// What keeps the two from being read, if both are stored: see
+    /// [`read_range`](Weights::read_range).
     pub fn tie(&self, source: &str, target: &str) -> Result<Tie, Error> {
         match (self.info(source), self.info(target)) {
             (Some(_), None) => Ok(Tie::SourceOnly),

@@ -61,8 +61,13 @@ pub struct NonFinite {
 /// pickle agrees with its own checksums. A safetensors file has none: whether its bytes are the
 /// ones that were saved, only a checkpoint's manifest can tell.
 ///
-/// Goes on after the first problem. Fails if there is nothing to look at, or if something may not be
-/// looked at: that is no damage, and whether there is any is not known.
+/// Goes on after the first problem.
+///
+/// # Errors
+///
+/// [`Error::Missing`] if there is nothing to look at. Unless there is damage, also why something may
+/// not be looked at, as a link out of the directory or a pickle of what is not read here: that is no
+/// damage, and whether there is any is not known.
 pub fn verify(path: impl AsRef<Path>, options: &VerifyOptions) -> Result<Verification, Error> {
     let path = cache::resolve(path.as_ref())?;
     let mut look = Look::default();

@@ -52,6 +52,11 @@ impl Manifest {
     }
 
     /// Reads a checkpoint's manifest; `Ok(None)` if it has none.
+    ///
+    /// # Errors
+    ///
+    /// [`ManifestError::Unreadable`] if it is there and cannot be read, is over 64 MiB or not
+    /// UTF-8; otherwise as [`parse`](Manifest::parse).
     pub fn read(checkpoint: &Path) -> Result<Option<Manifest>, ManifestError> {
         let path = checkpoint.join(MANIFEST);
         let text = match read_limited(&path, MAX_MANIFEST) {
@@ -63,6 +68,12 @@ impl Manifest {
     }
 
     /// Parses and checks a manifest.
+    ///
+    /// # Errors
+    ///
+    /// [`ManifestError::Malformed`] if it is no JSON of this form or names a file twice;
+    /// [`ManifestError::Format`] if it is of another version; [`ManifestError::Name`] if a name
+    /// leads out of the checkpoint.
     pub fn parse(text: &str) -> Result<Manifest, ManifestError> {
         let parsed: Result<Manifest, _> = serde_json::from_str(text);
         let manifest = parsed.map_err(|e| ManifestError::Malformed(e.to_string()))?;

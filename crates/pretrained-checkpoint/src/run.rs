@@ -84,6 +84,11 @@ pub struct Rotated {
 impl Checkpoints {
     /// Opens a run's directory for training: creates it if needed, keeps other trainers away until
     /// dropped, and sweeps up after crashed saves.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Lock`] if another process trains in it; [`Error::Io`] if it cannot be made, listed
+    /// or swept.
     pub fn open(root: &Path) -> Result<Checkpoints, Error> {
         pretrained_fs::create_dir_all(root)?;
         let lock = Lock::acquire(&root.join(LOCK), "a training run")?;
@@ -98,6 +103,10 @@ impl Checkpoints {
     }
 
     /// Opens a run's directory for reading, beside whoever trains in it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`] if it cannot be listed.
     pub fn read(root: &Path) -> Result<Checkpoints, Error> {
         pretrained_fs::list(root)?;
         Ok(Checkpoints::unlocked(root))
@@ -128,6 +137,12 @@ impl Checkpoints {
     ///
     /// A whole checkpoint of the same step is not overwritten. A damaged one, which a resumed run
     /// had to pass over, is renamed to `set-aside-checkpoint-N`.
+    ///
+    /// # Errors
+    ///
+    /// [`SaveError::Exists`] if a checkpoint of the step is there that is whole, or cannot be
+    /// looked at; [`SaveError::Write`] if `write` fails; [`SaveError::Store`] if the run was opened
+    /// for reading, or the directory cannot be made, hashed or published.
     pub fn save<E>(
         &self,
         step: u64,
@@ -171,6 +186,10 @@ impl Checkpoints {
     }
 
     /// All directories named as checkpoints, oldest step first, whether whole or not.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`] if the run's directory cannot be listed, or a checkpoint's not be looked at.
     pub fn list(&self) -> Result<Vec<Checkpoint>, Error> {
         let mut checkpoints = Vec::new();
         for name in pretrained_fs::list(&self.root)? {
@@ -186,11 +205,19 @@ impl Checkpoints {
     }
 
     /// The newest whole checkpoint, every byte of it checked, and why newer ones will not do.
+    ///
+    /// # Errors
+    ///
+    /// As [`list`](Checkpoints::list): a checkpoint that cannot be read is passed over.
     pub fn latest(&self) -> Result<Latest, Error> {
         self.latest_that(|_| Ok(()))
     }
 
     /// The newest whole checkpoint that `check` accepts. `check` says why not, in a few words.
+    ///
+    /// # Errors
+    ///
+    /// As [`latest`](Checkpoints::latest): what `check` says no to is passed over.
     pub fn latest_that(
         &self,
         check: impl Fn(&Checkpoint) -> Result<(), String>,
@@ -212,6 +239,11 @@ impl Checkpoints {
     /// Only whole checkpoints count and only whole checkpoints are removed. The newest, the best
     /// and the pinned ones stay, whatever `keep` says; so do symbolic links and all directories
     /// that are not named as checkpoints.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::ReadOnly`] if the run was opened for reading; [`Error::Io`] if it cannot be listed,
+    /// or if one cannot be removed: those before it are gone.
     pub fn rotate(&self, keep: &Retention) -> Result<Rotated, Error> {
         self.check_writable()?;
         let mut rotated = Rotated::default();
@@ -240,6 +272,11 @@ impl Checkpoints {
     }
 
     /// Renames a checkpoint so that it does not count any more, and says where it is.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::ReadOnly`] if the run was opened for reading; [`Error::Io`] if it cannot be
+    /// renamed.
     pub fn set_aside(&self, checkpoint: &Checkpoint) -> Result<PathBuf, Error> {
         self.check_writable()?;
         let mut n = 1;

@@ -100,7 +100,10 @@ pub(crate) enum Depth {
 /// and names the directory's step, no file is empty, and no marker of an unfinished save is there.
 /// Whether the weights can be read is for the caller to check.
 ///
-/// Fails only if the directory itself cannot be read.
+/// # Errors
+///
+/// [`Error::Io`] if the directory itself cannot be listed, or has a name that is not UTF-8. All else is
+/// damage.
 pub fn verify(checkpoint: &Path) -> Result<Report, Error> {
     look(checkpoint, Depth::Content)
 }

@@ -20,6 +20,11 @@ pub struct Causal {
 
 impl Causal {
     /// Makes scores weights where they are.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Input`] if there are no queries, more queries than keys, or other than whole (T, S)
+    /// of scores.
     pub fn weights<T: Element>(self, scores: &mut [T], team: &impl Team) -> Result<(), Error> {
         let rows = self.rows(scores.len())?;
         run_parts(scores.chunks_mut(rows * self.n_keys).enumerate(), &Forward(self, rows), team);
@@ -27,6 +32,11 @@ impl Causal {
     }
 
     /// Makes scores weights, and the gradients of weights those of scores, where they are.
+    ///
+    /// # Errors
+    ///
+    /// As [`weights`](Causal::weights); also [`Error::Output`] if there are not as many gradients
+    /// as scores.
     pub fn gradients<T: Element>(
         self,
         scores: &mut [T],
@@ -46,8 +56,9 @@ impl Causal {
 
     /// How many a thread takes at once.
     fn rows(self, len: usize) -> Result<usize, Error> {
+        let one = self.n_queries.checked_mul(self.n_keys);
         let fits = self.n_queries > 0 && self.n_queries <= self.n_keys;
-        match fits && len.is_multiple_of(self.n_queries * self.n_keys) {
+        match fits && one.is_some_and(|it| len.is_multiple_of(it)) {
             true => Ok((PART / self.n_keys).max(1)),
             false => Err(Error::Input { n_in: self.n_keys, found: len }),
         }
@@ -227,7 +238,9 @@ mod tests {
     #[test]
     fn sizes_that_do_not_fit_are_errors() {
         let dropout = Dropout::new(0.1, 0);
-        for (n_queries, n_keys, len) in [(0, 4, 16), (5, 4, 20), (2, 4, 12), (2, 0, 0)] {
+        for (n_queries, n_keys, len) in
+            [(0, 4, 16), (5, 4, 20), (2, 4, 12), (2, 0, 0), (usize::MAX, usize::MAX, 8)]
+        {
             let it = Causal { n_queries, n_keys, scale: 1.0, dropout };
             assert!(it.weights(&mut vec![0.0f32; len], &Alone).is_err());
         }

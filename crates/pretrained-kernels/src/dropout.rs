@@ -37,7 +37,11 @@ impl Dropout {
         if x < self.below { 0.0 } else { self.scale }
     }
 
-    /// Writes what is left of `x`, of which the first is at a place, to `y`.
+    /// Writes what is left of `x` to `y`. A number's place is its index.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Output`] if `y` is not as long as `x`.
     pub fn drop<A: Element, B: Element>(
         &self,
         x: &[A],
@@ -51,6 +55,10 @@ impl Dropout {
     }
 
     /// Writes `residual` plus what is left of `x` to `y`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Output`] if `x` or `residual` is not as long as `y`.
     pub fn drop_add<A: Element, B: Element>(
         &self,
         x: &[A],

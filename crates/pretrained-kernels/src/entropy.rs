@@ -19,7 +19,8 @@ impl CrossEntropy {
     ///
     /// # Errors
     ///
-    /// Sizes that do not fit, and classes that are not there.
+    /// [`Error::Output`] if there are not as many losses as classes; [`Error::Input`] if the scores are
+    /// not as many rows, or if a class is not among theirs.
     pub fn gradients<T: Element>(
         self,
         scores: &mut [T],

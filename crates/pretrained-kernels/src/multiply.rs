@@ -54,6 +54,10 @@ pub enum Error {
 
 impl<'a, T> Matrix<'a, T> {
     /// Weights in row-major order.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Matrix`] if there are no weights, or other than `n_out * n_in`.
     pub fn new(weights: &'a [T], n_out: usize, n_in: usize) -> Result<Matrix<'a, T>, Error> {
         if weights.is_empty() || n_out.checked_mul(n_in) != Some(weights.len()) {
             return Err(Error::Matrix { n_out, n_in, found: weights.len() });
@@ -92,6 +96,11 @@ impl Team for Alone {
 
 /// `y = x Wᵀ + b`: each row of `x`, of which there are up to [`MAX_ROWS`], times each row of the
 /// matrix. Reads the matrix once, with all threads of the team that are worth calling.
+///
+/// # Errors
+///
+/// [`Error::Input`] if `x` is not one to [`MAX_ROWS`] whole rows; [`Error::Output`] if the bias is
+/// not one row of the product, or `y` not as many as `x` has.
 pub fn multiply<T: Element>(
     matrix: Matrix<'_, T>,
     x: &[T],

@@ -13,6 +13,11 @@ pub enum Gain {
 
 /// Divides each row, as long as the gain, by the root of the mean of its squares, and multiplies it by
 /// the gain: <https://arxiv.org/abs/1910.07467>.
+///
+/// # Errors
+///
+/// [`Error::Input`] if the gain is empty or `x` no whole rows; [`Error::Output`] if `y` is not as
+/// long as `x`.
 pub fn rms_norm<T: Element>(
     x: &[T],
     gain: &[T],
@@ -41,6 +46,12 @@ pub fn rms_norm<T: Element>(
 /// by the same angles: of `cos` and `sin`, (rows, n). Every step is rounded.
 ///
 /// <https://arxiv.org/abs/2104.09864>, with the halves of a row as the parts of its numbers.
+///
+/// # Errors
+///
+/// [`Error::Input`] if `n` is 0 or odd, if `x`, `cos` or `sin` is no whole rows of it, or if the
+/// rows of `x` cannot be shared evenly among those of the angles; [`Error::Output`] if `y` is not
+/// as long as `x`.
 pub fn rotate<T: Element>(
     x: &[T],
     (cos, sin): (&[T], &[T]),
@@ -53,7 +64,8 @@ pub fn rotate<T: Element>(
     if !is_even || sin.len() != cos.len() || !x.len().is_multiple_of(cos.len()) {
         return Err(Error::Input { n_in: n, found: cos.len() });
     }
-    let group = x.len() / n_angles;
+    // At least one, as there may be no rows at all.
+    let group = (x.len() / n_angles).max(1);
     let round = |it: f32| T::from_f32(it).to_f32();
     for (i, (x, y)) in x.chunks_exact(group).zip(y.chunks_exact_mut(group)).enumerate() {
         let (cos, sin) = (&cos[i * n..][..n], &sin[i * n..][..n]);
@@ -144,6 +156,13 @@ mod tests {
                 assert_eq!(y[j], x[j] * cos[angle] + other * sin[angle]);
             }
         }
+    }
+
+    #[test]
+    fn no_rows_are_turned_into_none() {
+        let (none, gain) = ([0.0f32; 0], [1.0]);
+        rms_norm(&none, &gain, 1e-5, Gain::PlusOne, &mut []).expect("no rows");
+        rotate(&none, (&[1.0; 6], &[0.0; 6]), 6, &mut []).expect("no rows");
     }
 
     #[test]

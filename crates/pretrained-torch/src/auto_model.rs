@@ -59,13 +59,18 @@ impl AutoModel {
     ///
     /// # Errors
     ///
-    /// As for [`AutoModelForCausalLM`](crate::AutoModelForCausalLM); and `model_type`s that are no
-    /// encoder.
+    /// As [`AutoModelForCausalLM::from_pretrained`](crate::AutoModelForCausalLM::from_pretrained), but
+    /// it is [`Error::NoEncoder`] if its architecture predicts the next token, and [`Error::Option`] if
+    /// its configuration makes a decoder of it.
     pub fn from_pretrained(dir: impl AsRef<Path>, device: Device) -> Result<AutoModel, Error> {
         AutoModel::from_pretrained_with(dir, &LoadOptions { device, ..LoadOptions::default() })
     }
 
     /// Loads a pretrained model as told.
+    ///
+    /// # Errors
+    ///
+    /// As [`from_pretrained`](AutoModel::from_pretrained), but for what the options let pass.
     pub fn from_pretrained_with(
         dir: impl AsRef<Path>,
         options: &LoadOptions,
@@ -92,6 +97,13 @@ impl AutoModel {
     }
 
     /// Runs the model over tokens, (B, T), Int64.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Tokens`] if the tokens are not (B, T) of Int64; [`Error::TokenId`] if one is not in
+    /// the vocabulary; [`Error::TooLong`] if there are more than the model can see;
+    /// [`Error::Input`] if one of the other inputs does not fit them; [`Error::Torch`] if libtorch
+    /// fails.
     pub fn forward(&self, tokens: &Tensor, inputs: &ModelInputs<'_>) -> Result<ModelOutput, Error> {
         self.check(tokens, inputs)?;
         guarded(|| {

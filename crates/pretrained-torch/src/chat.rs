@@ -80,8 +80,9 @@ impl<'m> Chat<'m> {
     ///
     /// # Errors
     ///
-    /// The template may refuse the conversation, or the conversation may be too long. It is then as
-    /// it was.
+    /// [`Error::Tokenizer`] if there is no template or it refuses the conversation; [`Error::TooLong`]
+    /// if the model cannot see all of it; [`Error::Option`] if an option is out of range or asks for
+    /// several texts. The conversation is then as it was.
     pub fn ask(&mut self, question: &str) -> Result<Answer<'_, 'm>, Error> {
         self.messages.push(json!({"role": "user", "content": question}));
         match self.answer() {

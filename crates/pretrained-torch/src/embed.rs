@@ -53,7 +53,9 @@ impl EmbedOptions {
     ///
     /// # Errors
     ///
-    /// Modules and modes that are none of [`Pooling`]; files that are damaged.
+    /// [`Error::Option`] if it has modules, or a mode, that are not done here; [`Error::Settings`] if
+    /// one of the files is no JSON; [`Error::Artifact`] if one cannot be read, or is not opened, as a
+    /// link out of the directory.
     pub fn from_pretrained(dir: impl AsRef<Path>) -> Result<EmbedOptions, Error> {
         let dir = ForeignDir::new(dir.as_ref()).map_err(foreign)?;
         let mut options = EmbedOptions::default();
@@ -129,7 +131,9 @@ pub struct Embeddings {
 ///
 /// # Errors
 ///
-/// Texts without a token; `batch_size` 0; a `max_length` without room for the special tokens.
+/// [`Error::Option`] if `batch_size` is 0; [`Error::Tokenizer`] if a text cannot be encoded, or
+/// `max_length` has no room for the special tokens; [`Error::EmptyPrompt`] if a text has no token;
+/// [`Error::TokenId`] if it has one that the model does not know; [`Error::Torch`] if libtorch fails.
 pub fn embed<S: AsRef<str>>(
     model: &AutoModel,
     tokenizer: &AutoTokenizer,

@@ -5,6 +5,11 @@ use crate::{
 
 /// Identifies parameters: equal names, types, shapes and bytes give the same fingerprint, on
 /// whatever device they are.
+///
+/// # Errors
+///
+/// [`Error::Kind`] if one is of a kind that files do not have; [`Error::Torch`] if it cannot be
+/// copied from its device.
 pub fn fingerprint(params: &ParamMap) -> Result<String, Error> {
     let names: Vec<String> = params.keys().cloned().collect();
     let bytes = Bytes::new(params);

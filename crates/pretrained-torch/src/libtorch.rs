@@ -31,6 +31,10 @@ pub struct Libtorch {
 
 impl Libtorch {
     /// Asks the library that is loaded. Loads its CUDA half too, where a driver is.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Torch`] if it cannot describe itself.
     #[allow(unsafe_code)]
     pub fn of_this_process() -> Result<Libtorch, Error> {
         // Asked first: what libtorch says of itself is more once that half is there.
@@ -54,6 +58,10 @@ impl Libtorch {
     }
 
     /// Computes something, and looks at what comes out.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Torch`] if it fails, or if something else comes out.
     pub fn check() -> Result<(), Error> {
         let ones = Tensor::f_ones([8, 8], (Kind::Float, Device::Cpu))?;
         let sum = ones.f_matmul(&ones)?.f_sum(Kind::Float)?.f_double_value(&[])?;

@@ -13,6 +13,11 @@ pub struct Logits {
 
 /// Runs the model over rows of tokens of the same length. The values are f32 whatever the model
 /// computes in.
+///
+/// # Errors
+///
+/// [`Error::RowLength`] if rows are not of one length, [`Error::Tokens`] if they are empty;
+/// otherwise as [`forward`](AutoModelForCausalLM::forward).
 pub fn logits(model: &AutoModelForCausalLM, rows: &[Vec<u32>]) -> Result<Logits, Error> {
     let t = rows.first().map_or(0, Vec::len);
     if let Some((row, it)) = rows.iter().enumerate().find(|(_, it)| it.len() != t) {

@@ -135,6 +135,11 @@ impl Default for GenerationOptions {
 
 impl GenerationOptions {
     /// How the model's author wants its text to be generated.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Config`] if there is no `generation_config.json`, and what the configuration says of
+    /// generation instead is of another kind than it should be.
     pub fn new(model: &AutoModelForCausalLM) -> Result<GenerationOptions, Error> {
         Ok(match model.generation_config() {
             Some(config) => GenerationOptions::from(config),

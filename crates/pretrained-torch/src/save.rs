@@ -13,11 +13,22 @@ use crate::{AutoModel, AutoModelForCausalLM, Error, ParamMap, kinds};
 impl AutoModelForCausalLM {
     /// Saves the model into a directory that transformers, and
     /// [`from_pretrained`](AutoModelForCausalLM::from_pretrained), can load.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Artifact`] if the directory cannot be written; [`Error::Config`] if the configuration,
+    /// or how the model generates, is nothing that transformers would save; [`Error::Kind`] if the
+    /// parameters are of no floating-point type that has a name there.
     pub fn save_pretrained(&self, dir: impl AsRef<Path>) -> Result<(), Error> {
         self.save_pretrained_with(dir, &SaveOptions::default())
     }
 
     /// Saves the model as told: in shards of at most so many bytes, or as a variant.
+    ///
+    /// # Errors
+    ///
+    /// As [`save_pretrained`](AutoModelForCausalLM::save_pretrained); [`Error::Artifact`] also if the
+    /// variant makes no plain file name.
     pub fn save_pretrained_with(
         &self,
         dir: impl AsRef<Path>,
@@ -33,11 +44,22 @@ impl AutoModel {
     /// Saves the model into a directory that transformers' `AutoModel`, and
     /// [`from_pretrained`](AutoModel::from_pretrained), can load. Without the head that the weights
     /// may have had.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Artifact`] if the directory cannot be written; [`Error::Config`] if the configuration
+    /// is nothing that transformers would save; [`Error::Kind`] if the parameters are of no
+    /// floating-point type that has a name there.
     pub fn save_pretrained(&self, dir: impl AsRef<Path>) -> Result<(), Error> {
         self.save_pretrained_with(dir, &SaveOptions::default())
     }
 
     /// Saves the model as told: in shards of at most so many bytes, or as a variant.
+    ///
+    /// # Errors
+    ///
+    /// As [`save_pretrained`](AutoModel::save_pretrained); [`Error::Artifact`] also if the variant
+    /// makes no plain file name.
     pub fn save_pretrained_with(
         &self,
         dir: impl AsRef<Path>,

@@ -241,6 +241,10 @@ arguments! {
 
 impl TrainingArguments {
     /// Sets one argument from the text of an option.
+    ///
+    /// # Errors
+    ///
+    /// As [`set_value`](TrainingArguments::set_value).
     pub fn set(&mut self, name: &str, value: &str) -> Result<(), ArgumentError> {
         self.set_value(name, &Value::String(value.to_owned()))
     }

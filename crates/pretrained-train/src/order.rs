@@ -19,6 +19,12 @@ pub struct Order {
 
 impl Order {
     /// The order in which a run with `args` visits `n_examples` examples.
+    ///
+    /// # Errors
+    ///
+    /// What [`check`](TrainingArguments::check) finds, and [`ArgumentError::Conflict`] if there are
+    /// no examples, 2^32 or more, fewer than a batch where `dataloader_drop_last` drops it, or if
+    /// they are to be grouped by length.
     pub fn new(args: &TrainingArguments, n_examples: usize) -> Result<Order, ArgumentError> {
         if args.train_sampling_strategy == Sampling::GroupByLength {
             let reason = "group_by_length needs the examples' lengths".to_owned();
@@ -28,6 +34,10 @@ impl Order {
     }
 
     /// The same, for sampling strategies that look at lengths too.
+    ///
+    /// # Errors
+    ///
+    /// As [`new`](Order::new), but for lengths.
     pub fn by_length(
         args: &TrainingArguments,
         lengths: Vec<usize>,

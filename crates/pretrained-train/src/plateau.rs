@@ -24,6 +24,11 @@ pub struct Plateau {
 
 impl Plateau {
     /// The state before the first evaluation.
+    ///
+    /// # Errors
+    ///
+    /// [`ArgumentError::Value`] if one of `lr_scheduler_kwargs` is not of its kind;
+    /// [`ArgumentError::Conflict`] if the scheduler takes no such one, or `factor` is not below 1.
     pub fn new(args: &TrainingArguments) -> Result<Plateau, ArgumentError> {
         let mut kwargs = Kwargs { kwargs: args.lr_scheduler_kwargs.clone().unwrap_or_default() };
         let is_one = |kwargs: &mut Kwargs, name: &str, default: &str, other: &str| {

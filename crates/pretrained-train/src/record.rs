@@ -55,6 +55,10 @@ impl Recorder {
     }
 
     /// Takes note of what happened. To be given every event of the run.
+    ///
+    /// # Errors
+    ///
+    /// If the run's directory, or one of the files in it, cannot be made, read or written.
     pub fn observe(&mut self, event: &Event<'_>) -> Result<(), Error> {
         match event {
             Event::Started(started) => self.start(started),
@@ -77,6 +81,10 @@ impl Recorder {
     }
 
     /// Finishes the report of a run that came to its end.
+    ///
+    /// # Errors
+    ///
+    /// If the report or TensorBoard's file cannot be written.
     pub fn finish(&mut self, outcome: &Outcome) -> Result<(), Error> {
         self.report.ended = Some(format!("{:?}", outcome.ended));
         self.report.best_step = outcome.state.best_global_step;
@@ -87,6 +95,10 @@ impl Recorder {
     }
 
     /// Finishes the report of a run that an error ended.
+    ///
+    /// # Errors
+    ///
+    /// If the report or TensorBoard's file cannot be written.
     pub fn fail(&mut self, error: &dyn std::error::Error) -> Result<(), Error> {
         self.report.ended = Some(format!("Failed: {}", pretrained_fs::with_causes(error)));
         if let Some(events) = self.files.as_mut().and_then(|it| it.events.as_mut()) {

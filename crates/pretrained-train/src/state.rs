@@ -126,6 +126,10 @@ impl TrainerState {
 
     /// Parses the file; keys that are missing have their default, keys that nobody knows are
     /// passed over.
+    ///
+    /// # Errors
+    ///
+    /// If the text is no JSON object, or one of its keys has a value of another kind.
     pub fn parse(text: &str) -> Result<TrainerState, StateError> {
         let document = json::parse(text).map_err(|e| StateError(e.to_string()))?;
         let Value::Object(document) = document else {

@@ -56,6 +56,18 @@ pub struct Outcome {
 ///
 /// `on_event` is told everything and may ask for something in return. After a step it is logged,
 /// evaluated and saved in this order; then the same once more where an epoch ends.
+///
+/// # Errors
+///
+/// [`Error::Arguments`] if `args` and `dims` make no run; [`Error::HasCheckpoints`],
+/// [`Error::NoCheckpoint`], [`Error::Damaged`] or [`Error::Restore`] if it cannot begin where
+/// `resume` says.
+///
+/// [`Error::Step`], [`Error::Evaluate`], [`Error::Restore`] or [`Error::Save`] if `task` cannot,
+/// and [`Error::Metric`] if an evaluation lacks what decides; [`Error::Save`] or
+/// [`Error::Checkpoints`] if `checkpoints` cannot be written, listed or rotated. With
+/// `continue_on_save_error`, a checkpoint that could not be written is an [`Event::NotSaved`]
+/// instead.
 pub fn train<T: Task, A: Into<Action>>(
     task: &mut T,
     args: &TrainingArguments,

@@ -52,6 +52,12 @@ impl From<pretrained_train::Error<pretrained_torch::Error>> for TrainerError {
 
 impl<'a> Trainer<'a> {
     /// Opens the run's directory and locks it: one trainer at a time may write there.
+    ///
+    /// # Errors
+    ///
+    /// [`TrainerError::Checkpoints`] if another process trains there, or if the directory cannot be
+    /// made or listed; [`TrainerError::Task`] if the parameters cannot be read for their
+    /// fingerprint.
     pub fn new(
         model: &'a AutoModelForCausalLM,
         tokenizer: &'a AutoTokenizer,
@@ -89,17 +95,33 @@ impl<'a> Trainer<'a> {
     }
 
     /// Trains from the first step to the last.
+    ///
+    /// # Errors
+    ///
+    /// As [`train_with`](Trainer::train_with); [`TrainerError::Train`] also if the run has checkpoints
+    /// already.
     pub fn train(&mut self) -> Result<Outcome, TrainerError> {
         self.train_with(Resume::No, |_| ())
     }
 
     /// Goes on after the newest checkpoint that is whole, to the bytes of an unbroken run.
+    ///
+    /// # Errors
+    ///
+    /// As [`train_with`](Trainer::train_with); [`TrainerError::Train`] also if there is no checkpoint
+    /// to go on from.
     pub fn resume(&mut self) -> Result<Outcome, TrainerError> {
         self.train_with(Resume::Latest, |_| ())
     }
 
     /// Trains, and tells `on_event` what happens. It may ask for something in return, such as
     /// [`Action::SAVE_AND_STOP`].
+    ///
+    /// # Errors
+    ///
+    /// [`TrainerError::Task`] if the arguments do not fit the data, the optimizer or the model;
+    /// [`TrainerError::Train`] for what ends the run, see [`train()`]. What cannot be recorded is
+    /// an [`Event::NotRecorded`].
     pub fn train_with<A: Into<Action>>(
         &mut self,
         resume: Resume,

@@ -104,6 +104,11 @@ impl Difference {
 /// is held does not grow with them.
 ///
 /// `progress` is told how many bytes of how many are compared, from several threads.
+///
+/// # Errors
+///
+/// What keeps one of the two from being opened, as in [`Artifact::open`](crate::Artifact::open), or
+/// its tensors from being read; [`Error::Tokenizer`] if its tokenizer's files cannot be.
 pub fn diff(
     a: impl AsRef<Path>,
     b: impl AsRef<Path>,

@@ -50,6 +50,10 @@ pub fn generate_batch(
 }
 
 /// The same with a processor of your own; see [`generate_with`](crate::generate_with).
+///
+/// # Errors
+///
+/// As [`generate_batch`].
 pub fn generate_batch_with(
     model: &AutoModelForCausalLM,
     prompts: &[Vec<u32>],
@@ -62,6 +66,11 @@ pub fn generate_batch_with(
 }
 
 /// Continues several texts side by side. A stop string ends a text, and is not cut off.
+///
+/// # Errors
+///
+/// As [`generate_batch`], but stop strings are welcome; also [`Error::Tokenizer`] if a text cannot
+/// be encoded, or tokens not be decoded.
 pub fn generate_text_batch(
     model: &AutoModelForCausalLM,
     tokenizer: &AutoTokenizer,

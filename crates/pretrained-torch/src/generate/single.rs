@@ -23,6 +23,14 @@ pub(crate) struct Seen<'m> {
 
 /// Continues a prompt, one token at a time, until an end-of-text token or the length that the
 /// options say. Dropping the iterator stops it.
+///
+/// # Errors
+///
+/// [`Error::EmptyPrompt`], [`Error::TokenId`] or [`Error::TooLong`] if the model cannot read the
+/// prompt; [`Error::Option`] if an option is out of range, asks for several texts, or for stop
+/// strings, which need the tokenizer.
+///
+/// The iterator's items are [`Error::Torch`] if libtorch fails; it ends there.
 pub fn generate<'m>(
     model: &'m AutoModelForCausalLM,
     prompt: &[u32],
@@ -33,6 +41,10 @@ pub fn generate<'m>(
 
 /// The same with a processor of your own, after all those of the options but the ones that only
 /// tokens that are drawn go through.
+///
+/// # Errors
+///
+/// As [`generate`].
 pub fn generate_with<'m>(
     model: &'m AutoModelForCausalLM,
     prompt: &[u32],

@@ -19,6 +19,11 @@ pub struct TextGeneration<'m> {
 }
 
 /// Continues a text, one piece at a time. A stop string ends it, and is not cut off.
+///
+/// # Errors
+///
+/// As [`generate`](crate::generate), but stop strings are welcome; also [`Error::Tokenizer`] if the
+/// text cannot be encoded, or tokens not be decoded.
 pub fn generate_text<'m>(
     model: &'m AutoModelForCausalLM,
     tokenizer: &'m AutoTokenizer,
@@ -30,6 +35,10 @@ pub fn generate_text<'m>(
 
 impl<'m> TextGeneration<'m> {
     /// Continues tokens, as text with special tokens or without.
+    ///
+    /// # Errors
+    ///
+    /// As [`generate_text`].
     pub fn new(
         model: &'m AutoModelForCausalLM,
         tokenizer: &'m AutoTokenizer,

@@ -2,6 +2,11 @@ use super::{ArgumentError, IntervalStrategy, SaveStrategy, SchedulerType, Traini
 
 impl TrainingArguments {
     /// Checks ranges and combinations, as transformers does when arguments are made.
+    ///
+    /// # Errors
+    ///
+    /// [`ArgumentError::Conflict`] if one is out of range, or contradicts another;
+    /// [`ArgumentError::Unsupported`] if `report_to` names what does not exist here.
     pub fn check(&self) -> Result<(), ArgumentError> {
         let args = self.resolved();
         args.check_ranges()?;

@@ -10,6 +10,12 @@ impl TrainingArguments {
     /// Reads what transformers' `TrainingArguments.to_json_string` writes, or a part of it.
     ///
     /// Names that transformers 5 has removed are taken as they were meant.
+    ///
+    /// # Errors
+    ///
+    /// [`ArgumentError::Json`] if the text is no JSON object; otherwise what
+    /// [`set_value`](TrainingArguments::set_value) says to one of the arguments. Only
+    /// [`check`](TrainingArguments::check) looks at them together.
     pub fn from_json(text: &str) -> Result<TrainingArguments, ArgumentError> {
         let document: Map<String, Value> =
             serde_json::from_str(text).map_err(|e| ArgumentError::Json(e.to_string()))?;
@@ -63,6 +69,12 @@ impl TrainingArguments {
     }
 
     /// Sets one argument from JSON, or from text in a JSON string.
+    ///
+    /// # Errors
+    ///
+    /// [`ArgumentError::Unknown`] if no argument has this name; [`ArgumentError::Value`] if the
+    /// value is not of its kind; [`ArgumentError::Unsupported`] if it would change what happens, in
+    /// a way that is not done here.
     pub fn set_value(&mut self, name: &str, value: &Value) -> Result<(), ArgumentError> {
         if name == "include_num_input_tokens_seen"
             && let Some(is_counted) = as_bool(value)
