@@ -89,7 +89,12 @@ pub fn write_into<'d>(
     write_changed_into(dir, contents, data, options, &mut Unchanged::default())
 }
 
-/// The same, for one directory after the other: what has not changed since the last is not written again.
+/// The same, for one directory after the other, each beside the last: what has not changed since is not
+/// written again.
+///
+/// # Errors
+///
+/// As for [`write_into`]; and if the directories beside `dir` cannot be listed.
 pub fn write_changed_into<'d>(
     dir: impl AsRef<Path>,
     contents: &Contents<'_>,
