@@ -10,11 +10,45 @@ use pretrained_artifact::{Artifact, OpenOptions, Strictness, Weights};
 use tch::{Device, Kind};
 
 use crate::{
-    Error, LoadOptions, ParamMap, kinds,
+    Error, ParamMap, kinds,
     params::{self, ParamSpec, Params, Plan, Source},
     random::seeded,
     weights::Reader,
 };
+
+/// How to load a model.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LoadOptions {
+    /// Where to put the parameters.
+    pub device: crate::Device,
+    /// What to turn the parameters into. `None`: what the configuration says they are, else what
+    /// the file has.
+    pub dtype: Option<Kind>,
+    /// Whether missing, unexpected and falsely tied tensors are an error. If not, they are in the
+    /// [`LoadReport`], and what is missing is fresh.
+    pub strict: bool,
+    /// Whether parameters of another shape are made fresh instead of being an error.
+    pub ignore_mismatched_sizes: bool,
+    /// Whether files may be mapped rather than read. They never are on network file systems.
+    pub map: bool,
+    /// Whether to read files that break the safetensors format as the reference lets them. Such
+    /// files are not mapped.
+    pub file_strictness: Strictness,
+}
+
+impl Default for LoadOptions {
+    fn default() -> LoadOptions {
+        let (strict, map) = (true, true);
+        LoadOptions {
+            device: crate::Device::Cpu,
+            dtype: None,
+            strict,
+            ignore_mismatched_sizes: false,
+            map,
+            file_strictness: Strictness::Strict,
+        }
+    }
+}
 
 /// What was found, and what was not, when weights were matched with a network.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
