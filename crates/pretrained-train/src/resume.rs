@@ -42,6 +42,11 @@ pub(crate) fn restore<T: Task, A: Into<Action>, F: FnMut(&Event<'_>) -> A>(
     let is_own = run.checkpoints.path_of(checkpoint.step) == checkpoint.path;
     run.last_saved = is_own.then_some(checkpoint.step);
     run.resumable = Some(checkpoint.clone());
+    if is_own {
+        // Whoever wrote it may have died before older ones were removed.
+        let keep = run.retention(checkpoint.step)?;
+        run.checkpoints.rotate(&keep)?;
+    }
     Ok(Some(checkpoint))
 }
 

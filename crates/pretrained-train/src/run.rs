@@ -353,7 +353,7 @@ impl<'scope, 'env, T: Task, A: Into<Action>, F: FnMut(&Event<'_>) -> A> Run<'sco
         rate.unwrap_or_else(|| self.schedule.at(step))
     }
 
-    fn retention(&self, step: u64) -> Result<Retention, Error<T::Error>> {
+    pub(crate) fn retention(&self, step: u64) -> Result<Retention, Error<T::Error>> {
         let listed = self.checkpoints.list()?;
         let mut steps: Vec<u64> = listed.iter().map(|it| it.step).collect();
         steps.push(step);

@@ -3,6 +3,8 @@
 use std::{fs, path::Path};
 
 use super::toy::{Crash, Toy, args, dims, log, run, scratch, steps_on_disk, watch};
+use pretrained_checkpoint::Checkpoints;
+
 use crate::{Action, Ended, Event, Resume, TrainingArguments, train};
 
 /// Interrupts the run at every place where it can be, resumes, and compares with one that ran
@@ -231,6 +233,23 @@ fn a_finished_run_resumes_to_its_end() {
     let second = run(dir.path(), &mut again, &args, Resume::Latest).expect("finishes");
     assert_eq!(again.x, straight.x);
     assert_eq!(log(&second.state), log(&first.state));
+}
+
+/// A process that dies between a checkpoint and the removal of older ones leaves that to the next.
+#[test]
+fn what_was_not_removed_any_more_is_removed_by_the_run_that_goes_on() {
+    let dir = scratch();
+    let unlimited = args(&[("save_steps", "4")]);
+    run(dir.path(), &mut Toy::default(), &unlimited, Resume::No).expect("finishes");
+    let list = || Checkpoints::read(dir.path()).and_then(|it| it.list()).expect("list");
+    let n = list().len();
+    assert!(n > 2);
+    run(dir.path(), &mut Toy::default(), &unlimited, Resume::Latest).expect("finishes");
+    assert_eq!(list().len(), n);
+    let newest = list().split_off(n - 2);
+    let limited = args(&[("save_steps", "4"), ("save_total_limit", "2")]);
+    run(dir.path(), &mut Toy::default(), &limited, Resume::Latest).expect("finishes");
+    assert_eq!(list(), newest);
 }
 
 #[test]
