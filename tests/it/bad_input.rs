@@ -156,6 +156,25 @@ fn a_run_that_has_checkpoints_is_not_begun_again() {
 }
 
 #[test]
+fn a_checkpoint_that_newer_ones_follow_is_not_gone_on_from_there() {
+    let scratch = tempfile::tempdir().expect("a scratch directory");
+    let (run, other) = (scratch.path().join("run"), scratch.path().join("other"));
+    crate::command::succeeds(&mut Tiny::get().train(&run, 2, 1));
+    let before = everything(&run);
+    let older = run.join("checkpoint-1");
+    let error = fails(Tiny::get().train(&run, 4, 1).arg("--resume").arg(&older));
+    says(
+        &error,
+        &older,
+        &["is older than checkpoint-2 in", "name no checkpoint", "another output directory"],
+    );
+    assert_eq!(everything(&run), before, "the run is as it was");
+    // Both ways out lead out.
+    crate::command::succeeds(Tiny::get().train(&other, 4, 1).arg("--resume").arg(&older));
+    crate::command::succeeds(Tiny::get().train(&run, 4, 1).arg("--resume"));
+}
+
+#[test]
 fn a_second_trainer_on_the_same_run() {
     let scratch = tempfile::tempdir().expect("a scratch directory");
     let run = scratch.path().join("run");

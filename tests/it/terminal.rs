@@ -116,6 +116,38 @@ fn lines_fit_the_terminal_and_are_whole_in_a_pipe() {
 }
 
 #[test]
+fn help_has_whole_words_on_a_narrow_terminal_and_is_the_same_from_any_in_a_file() {
+    for arguments in [&["--help"][..], &["train", "--help"], &["help", "diff"], &["chat", "-h"]] {
+        let narrow = on_terminal(arguments, json!({}), 60);
+        let widest = narrow.lines().max_by_key(|it| it.chars().count()).expect("lines");
+        assert!(widest.chars().count() <= 60, "{arguments:?}: {widest:?}");
+        let piped = succeeds(pretrained(arguments).env("COLUMNS", "50"));
+        assert_eq!(piped, succeeds(&mut pretrained(arguments)), "{arguments:?}");
+        // The same words, but for the backslashes of examples and the brackets of colours.
+        let words = |text: &str| -> String {
+            text.chars().filter(|it| !it.is_whitespace() && *it != '\\').collect()
+        };
+        let plain = on_terminal(arguments, json!({"NO_COLOR": "1", "TERM": "dumb"}), 60);
+        assert_eq!(words(&plain), words(&piped), "{arguments:?}");
+        let wide = on_terminal(arguments, json!({"NO_COLOR": "1", "TERM": "dumb"}), 400);
+        assert_eq!(wide, piped, "{arguments:?}: no wider than can be read");
+    }
+}
+
+#[test]
+fn doctor_has_whole_words_on_a_narrow_terminal() {
+    let env = json!({"NO_COLOR": "1", "OMP_NUM_THREADS": "0"});
+    let said = on_terminal(&["doctor"], env, 60);
+    let words = said.split_whitespace().collect::<Vec<_>>().join(" ");
+    let told = "note: OMP_NUM_THREADS=0 is no number of threads, and not obeyed; fix: unset it, or give \
+                it a number above 0";
+    assert!(words.contains(told), "{said}");
+    // A path is whole, however long it is.
+    let is_wide = |it: &&str| it.chars().count() > 60 && !it.contains('/');
+    assert_eq!(said.lines().find(is_wide), None, "{said}");
+}
+
+#[test]
 fn completions_and_manual_pages_are_written() {
     let scratch = tempfile::tempdir().expect("a scratch directory");
     for (shell, start) in [("bash", "_pretrained()"), ("zsh", "#compdef"), ("fish", "# Print")] {

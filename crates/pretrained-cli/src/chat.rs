@@ -23,13 +23,13 @@ use crate::{device, generation_options, interrupt::Interrupt, output, sources};
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Commands in the chat:
   /reset         forget what has been said
-  /save [FILE]   write what has been said to a file, chat.jsonl if none is named: one line that
-                 `pretrained train --jsonl` takes
+  /save [FILE]   write what has been said to a file, chat.jsonl if none is named: one line that \
+   `pretrained train --data` takes
   /help          show these
   /exit          end the chat, like Ctrl-D
 
-A line that ends with \\ goes on in the next one. Ctrl-C ends an answer. Answers go to standard output,
-all else to standard error, so that questions can be piped in and answers out.
+A line that ends with \\ goes on in the next one. Ctrl-C ends an answer. Answers go to standard \
+   output, all else to standard error, so that questions can be piped in and answers out.
 
 Examples:
   pretrained chat model --system \"You answer in one sentence.\" --max-new-tokens 200

@@ -18,8 +18,8 @@ use crate::{device, logits::write, output, sources};
 /// Print a vector for each text, as an encoder understands it.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "What is not given comes from the files of sentence-transformers (modules.json), if the model has them;
-else vectors are the mean of the tokens', and of length 1.
+    after_help = "What is not given comes from the files of sentence-transformers (modules.json), \
+                  if the model has them; else vectors are the mean of the tokens', and of length 1.
 
 Examples:
   pretrained embed model \"Where is the station?\" \"How do I get to the train?\"

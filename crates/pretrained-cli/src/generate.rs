@@ -21,16 +21,14 @@ use crate::{device, generation_options, output, sources};
 
 /// Continue a prompt, printing text as it appears.
 #[derive(Debug, clap::Args)]
-#[command(
-    after_help = "What is not given comes from the model's generation_config.json; without --max-new-tokens and a limit
-there, 20 tokens are made. Several prompts, several texts of one, and beams are printed when all are
-done, one after another, with a blank line between two.
+#[command(after_help = "What is not given comes from the model's generation_config.json; without \
+                  --max-new-tokens and a limit there, 20 tokens are made. Several prompts, several texts \
+                  of one, and beams are printed when all are done, one after another, with a blank line between two.
 
 Examples:
   pretrained generate model --prompt \"Once upon a time\" --max-new-tokens 100
   pretrained generate model --prompt \"Once upon a time\" --do-sample --temperature 0.8 --top-p 0.9 --seed 1
-  pretrained generate model --prompt \"Once\" --prompt \"Never\" --num-beams 4 --num-return-sequences 2 --json"
-)]
+  pretrained generate model --prompt \"Once\" --prompt \"Never\" --num-beams 4 --num-return-sequences 2 --json")]
 pub(crate) struct Args {
     /// Model directory
     model: PathBuf,

@@ -14,9 +14,14 @@ use crate::output::{self, bytes};
 
 /// The place of a model whose weights are read.
 pub(crate) fn weights(path: &Path) -> anyhow::Result<PathBuf> {
+    weights_with(path, &OpenOptions::default())
+}
+
+/// As [`weights`], where it is said which weights they are.
+pub(crate) fn weights_with(path: &Path, options: &OpenOptions) -> anyhow::Result<PathBuf> {
     let path = artifact::resolve(path)?;
     if output::is_verbose() {
-        tell_weights(&path);
+        tell_weights(&path, options);
     }
     Ok(path)
 }
@@ -48,13 +53,13 @@ pub(crate) fn files(paths: &[PathBuf]) -> &[PathBuf] {
     paths
 }
 
-fn tell_weights(path: &Path) {
+fn tell_weights(path: &Path, options: &OpenOptions) {
     if !path.is_dir() {
         return tell(path);
     }
     let configs = [CONFIG, GENERATION_CONFIG].map(|it| path.join(it));
     configs.iter().filter(|it| it.exists()).for_each(|it| tell(it));
-    if let Ok(found) = artifact::inspect(path, &OpenOptions::default()) {
+    if let Ok(found) = artifact::inspect(path, options) {
         found.files.iter().for_each(|it| tell(&path.join(&it.name)));
     }
 }

@@ -25,9 +25,9 @@ use crate::{
 /// Train a model: a new one from a configuration, or one that is there.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "The finished model is saved into the run's directory, beside the checkpoints. Interrupted by SIGINT or
-SIGTERM the run finishes its step, saves a checkpoint and ends with 130 or 143; a second signal ends it
-at once.
+    after_help = "The finished model is saved into the run's directory, beside the checkpoints. \
+                  Interrupted by SIGINT or SIGTERM the run finishes its step, saves a checkpoint and ends \
+                  with 130 or 143; a second signal ends it at once.
 
 Examples:
   pretrained train --output-dir run --model llama --text notes.txt --save-total-limit 2

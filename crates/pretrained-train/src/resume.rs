@@ -225,7 +225,7 @@ impl<T: Task, A: Into<Action>, F: FnMut(&Event<'_>) -> A> Run<'_, '_, T, F> {
         match latest.filter(|it| it.step > from.step) {
             Some(newer) => {
                 let root = self.checkpoints.root().to_owned();
-                Err(Error::HasCheckpoints { root, step: newer.step })
+                Err(Error::NewerCheckpoints { root, step: newer.step, from: from.path.clone() })
             }
             None => Ok(()),
         }
