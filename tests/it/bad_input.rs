@@ -107,6 +107,40 @@ fn a_model_directory_that_is_not_there() {
 }
 
 #[test]
+fn a_directory_that_is_no_model() {
+    let scratch = tempfile::tempdir().expect("a scratch directory");
+    let dir = scratch.path().to_owned();
+    for words in [&["generate", "--prompt", "a"][..], &["chat"], &["embed", "a"], &["verify"]] {
+        let output =
+            pretrained([words[0]]).arg(&dir).args(&words[1..]).output().expect("it starts");
+        let said = [output.stdout, output.stderr].concat();
+        let said = String::from_utf8_lossy(&said);
+        assert!(said.contains("there is no config.json in this directory"), "{words:?}: {said}");
+    }
+    let file = dir.join("file");
+    write(file.clone(), "");
+    let nowhere = dir.join("nowhere");
+    for words in [&["list"][..], &["best"], &["prune", "--keep-last", "1"]] {
+        let checkpoints = |path: &Path| {
+            let mut command = pretrained(["checkpoints", words[0]]);
+            fails(command.arg(path).args(&words[1..]))
+        };
+        says(&checkpoints(&file), &file, &["this is a file; name the directory of a run"]);
+        says(&checkpoints(&nowhere), &nowhere, &["there is no such directory"]);
+    }
+}
+
+#[test]
+fn a_model_for_another_subcommand() {
+    let (_scratch, model) = copy_of_model();
+    let error = fails(pretrained(["embed"]).arg(&model).arg("a"));
+    says(&error, &model, &["`llama` models predict the next token", "`pretrained generate`"]);
+    replace(&model.join("config.json"), "\"model_type\": \"llama\"", "\"model_type\": \"bert\"");
+    let error = fails(pretrained(["logits", "--ids", "1", "--out", "x"]).arg(&model));
+    says(&error, &model, &["`bert` models do not predict", "`pretrained embed`"]);
+}
+
+#[test]
 fn an_empty_text_file() {
     let scratch = tempfile::tempdir().expect("a scratch directory");
     let (text, run) = (scratch.path().join("empty.txt"), scratch.path().join("run"));

@@ -15,7 +15,8 @@ use crate::{
     progress::Bar,
     runs, sources,
     table::{Align, Table},
-    terminal, weights_options,
+    terminal::{self, wrapped},
+    weights_options,
 };
 
 /// Compare two models: configurations key by key, tokenizer files, and every value of every tensor.
@@ -63,10 +64,10 @@ fn compare(args: Args) -> Result<ExitCode> {
             output::note(format_args!("warning: {}: {warning}", path.display()));
         }
     }
-    match args.json {
-        true => output::print_json(&to_json(&found))?,
-        false => output::print(to_text(&found, terminal::width()))?,
-    }
+    output::or_closed(match args.json {
+        true => output::print_json(&to_json(&found)),
+        false => output::print(to_text(&found, terminal::width())),
+    })?;
     Ok(if found.is_none() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
@@ -143,7 +144,7 @@ fn to_text(found: &Difference, width: Option<usize>) -> String {
     if !found.values.is_empty() {
         text += &format!("{}\n", values(found, width));
     }
-    text + &summary(found)
+    text + &summary(found, width)
 }
 
 fn values(found: &Difference, width: Option<usize>) -> Table<6> {
@@ -203,7 +204,7 @@ fn shown_number(it: Option<f64>) -> String {
     it.map_or("-".to_owned(), short)
 }
 
-fn summary(found: &Difference) -> String {
+fn summary(found: &Difference, width: Option<usize>) -> String {
     let mut said = vec![format!("tensors: {} the same", count(found.same as u64))];
     let of_other_dtype =
         |is: &dyn Fn(&DtypeChange) -> bool| found.dtypes.iter().filter(|it| is(it)).count();
@@ -215,7 +216,7 @@ fn summary(found: &Difference) -> String {
             "of another dtype with values equal after conversion",
         ),
         (of_other_dtype(&|it| !it.is_equal_converted()), "of another dtype with other values"),
-        (found.mismatched.len(), "of another type or shape"),
+        (found.mismatched.len(), "that cannot be compared"),
         (found.only_a.len(), "only in A"),
         (found.only_b.len(), "only in B"),
     ] {
@@ -228,7 +229,8 @@ fn summary(found: &Difference) -> String {
         (true, false) => "no difference\n",
         (false, _) => "",
     };
-    format!("{}\n{end}", said.join(", "))
+    let said = said.join(", ");
+    format!("{}\n{end}", width.map_or(said.clone(), |it| wrapped(&said, it, 2)))
 }
 
 fn to_json(found: &Difference) -> Value {

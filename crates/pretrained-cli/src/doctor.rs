@@ -38,10 +38,10 @@ struct Fault {
 pub(crate) fn run(args: Args) -> Result<ExitCode> {
     let machine = Machine::look();
     let faults = faults(&machine);
-    match args.json {
-        true => output::print_json(&to_json(&machine, &faults))?,
-        false => output::print(to_text(&machine, &faults, terminal::width()))?,
-    }
+    output::or_closed(match args.json {
+        true => output::print_json(&to_json(&machine, &faults)),
+        false => output::print(to_text(&machine, &faults, terminal::width())),
+    })?;
     let is_well = !faults.iter().any(|it| it.is_broken);
     Ok(if is_well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
@@ -139,7 +139,10 @@ fn place_faults(place: &Place, add: &mut impl FnMut(bool, String, &'static str))
 /// For lines of `width` characters, if there is a limit. Nothing is shortened: a path that is cannot be
 /// looked up.
 fn to_text(machine: &Machine, faults: &[Fault], width: Option<usize>) -> String {
-    let fitted = |line: &str, hang| width.map_or(line.to_owned(), |it| wrapped(line, it, hang));
+    let fitted = |line: &str, from: usize, hang: usize| match width {
+        Some(width) => wrapped(line, width.saturating_sub(from), hang),
+        None => line.to_owned(),
+    };
     let mut rows: Vec<(&str, String)> = Vec::new();
     let mut row = |name, value| rows.push((name, value));
     row("pretrained", env!("CARGO_PKG_VERSION").to_owned());
@@ -172,14 +175,15 @@ fn to_text(machine: &Machine, faults: &[Fault], width: Option<usize>) -> String 
 
     let names = rows.iter().map(|it| it.0.len()).max().unwrap_or(0);
     let lines = rows.iter().map(|(name, value)| {
-        let line = format!("{name:names$}  {}", one_line(value));
-        fitted(line.trim_end(), names + 2) + "\n"
+        let column = names + 2;
+        let value = fitted(&one_line(value), column, 0).replace('\n', &format!("\n{:column$}", ""));
+        format!("{name:column$}{value}\n")
     });
     let mut text = lines.collect::<String>() + "\n";
     for Fault { problem, fix, is_broken } in faults {
         let word = if *is_broken { "fault" } else { "note" };
         let line = format!("{word}: {}; fix: {fix}", one_line(problem));
-        text += &format!("{}\n", toned_line(Stream::Out, &fitted(&line, 2)));
+        text += &format!("{}\n", toned_line(Stream::Out, &fitted(&line, 0, 2)));
     }
     match faults.iter().filter(|it| it.is_broken).count() {
         0 => text += &format!("{}\n", toned(Stream::Out, Tone::Good, "all is well")),

@@ -1,11 +1,6 @@
 //! `pretrained generate`: continues prompts.
 
-use std::{
-    io::{self, Write},
-    path::PathBuf,
-    process::ExitCode,
-    time::Instant,
-};
+use std::{path::PathBuf, process::ExitCode, time::Instant};
 
 use anyhow::ensure;
 use pretrained::{
@@ -54,9 +49,8 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
-    let tokenizer = AutoTokenizer::from_pretrained(sources::tokenizer(&args.model)?)?;
-    sources::weights(&args.model)?;
-    let model = AutoModelForCausalLM::from_pretrained(&args.model, args.device.get()?)?;
+    let tokenizer = AutoTokenizer::from_pretrained(sources::model(&args.model)?)?;
+    let model = sources::language_model(&args.model, args.device.get()?)?;
     let mut options = args.options.over(&model)?;
     options.num_beams = args.num_beams.unwrap_or(options.num_beams);
     options.num_return_sequences =
@@ -87,27 +81,22 @@ fn one(
     let prompt_ids = tokenizer.encode(prompt, true)?;
     // Before anything is printed: an option that cannot be taken is an error alone.
     let mut text = TextGeneration::new(model, tokenizer, &prompt_ids, options, !args.raw)?;
-    let mut out = io::stdout().lock();
     if !args.raw && !args.json {
-        write!(out, "{prompt}")?;
-        out.flush()?;
+        output::print(prompt)?;
     }
     for piece in &mut text {
         let piece = piece?;
         if !args.json {
-            write!(out, "{}", output::shown(&piece))?;
-            out.flush()?;
+            output::print(output::shown(&piece))?;
         }
     }
     let ids = text.new_tokens();
     if args.json {
-        drop(out);
         let new_text = tokenizer.decode(ids, !args.raw)?;
         output::print_json(&as_json(prompt, &prompt_ids, &new_text, ids))?;
     } else if !args.raw {
         // A text that is piped on is the model's, to the byte.
-        writeln!(out)?;
-        out.flush()?;
+        output::print("\n")?;
     }
     Ok(ids.len())
 }

@@ -1,13 +1,15 @@
-//! Which files a command reads, for who asks with `--verbose`.
+//! What a command reads, and which files those are for who asks with `--verbose`.
 
 use std::{
     fs,
     path::{Path, PathBuf},
 };
 
+use anyhow::bail;
 use pretrained::{
-    artifact::{self, CONFIG, GENERATION_CONFIG, OpenOptions},
+    artifact::{self, AutoConfig, CONFIG, GENERATION_CONFIG, OpenOptions},
     tokenizer::TokenizerFiles,
+    torch::{self, AutoModelForCausalLM, Device},
 };
 
 use crate::output::{self, bytes};
@@ -24,6 +26,25 @@ pub(crate) fn weights_with(path: &Path, options: &OpenOptions) -> anyhow::Result
         tell_weights(&path, options);
     }
     Ok(path)
+}
+
+/// The directory of a model whose tokenizer is read, and its weights later.
+pub(crate) fn model(path: &Path) -> anyhow::Result<PathBuf> {
+    // What is no model at all says so, rather than that it has no tokenizer.
+    AutoConfig::from_pretrained(path)?;
+    tokenizer(path)
+}
+
+/// The model in a directory, which predicts the next token.
+pub(crate) fn language_model(path: &Path, device: Device) -> anyhow::Result<AutoModelForCausalLM> {
+    weights(path)?;
+    match AutoModelForCausalLM::from_pretrained(path, device) {
+        Err(torch::Error::NoCausalLm(model_type)) => bail!(
+            "{}: `{model_type}` models do not predict the next token; `pretrained embed` runs them",
+            path.display()
+        ),
+        res => Ok(res?),
+    }
 }
 
 /// The directory of a tokenizer that is read.

@@ -1,6 +1,7 @@
 //! `pretrained train`: a run with checkpoints, and going on with one.
 
 use std::{
+    convert::Infallible,
     path::{Path, PathBuf},
     process::ExitCode,
 };
@@ -9,11 +10,11 @@ use anyhow::{Context, bail};
 use pretrained::{
     Trainer,
     artifact::{AutoConfig, CONFIG},
-    checkpoint::Checkpoints,
+    checkpoint::{Checkpoint, Checkpoints},
     config::Config,
     tokenizer::AutoTokenizer,
     torch::{AutoModelForCausalLM, Kind, LoadOptions},
-    train::{Action, Ended, Outcome, Resume},
+    train::{self, Action, Ended, Outcome, Resume},
 };
 use signal_hook::consts::{SIGINT, SIGTERM};
 
@@ -142,8 +143,14 @@ fn check_output_dir(args: &Args) -> anyhow::Result<()> {
     if is_latest && !dir.exists() {
         bail!("{shown} does not exist, so there is nothing to resume: leave out --resume");
     }
-    let has_checkpoints = dir.is_dir() && !Checkpoints::read(dir)?.list()?.is_empty();
-    if !is_latest && !has_checkpoints && dir.join(CONFIG).exists() {
+    let newest = if dir.is_dir() { Checkpoints::read(dir)?.list()?.pop() } else { None };
+    if args.resume.is_none()
+        && let Some(Checkpoint { step, .. }) = newest
+    {
+        // The trainer would say so as well, after all text is tokenized.
+        bail!(train::Error::<Infallible>::HasCheckpoints { root: dir.clone(), step });
+    }
+    if !is_latest && newest.is_none() && dir.join(CONFIG).exists() {
         bail!("{shown} holds a model that would be overwritten, choose another --output-dir");
     }
     Ok(())
@@ -239,10 +246,7 @@ const EXIT_BY_SIGNAL: u8 = 128;
 
 #[cfg(test)]
 mod tests {
-    use pretrained::{
-        checkpoint::Checkpoint,
-        train::{LogEntry, TrainerState},
-    };
+    use pretrained::train::{LogEntry, TrainerState};
 
     use super::*;
 

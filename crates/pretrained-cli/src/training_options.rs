@@ -71,7 +71,7 @@ impl clap::Args for TrainingOptions {
             let mut arg = Arg::new(field.name)
                 .long(field.name.replace('_', "-"))
                 .alias(field.name)
-                .help(help(field.help.trim(), default.as_deref(), &choices))
+                .help(help(field.help, default.as_deref(), &choices))
                 .value_name(if choices.is_empty() { field.value } else { "NAME" })
                 // Nothing else begins with a hyphen but the next option.
                 .allow_negative_numbers(true)
@@ -124,7 +124,7 @@ fn default_of(name: &str) -> Option<String> {
 
 /// As clap says it of other options.
 fn help(text: &str, default: Option<&str>, choices: &[&str]) -> String {
-    let mut text = text.to_owned();
+    let mut text = text.trim().trim_end_matches('.').to_owned();
     if let Some(default) = default {
         text += &format!(" [default: {default}]");
     }
@@ -179,14 +179,14 @@ mod tests {
         let mut command = TrainingOptions::augment_args(Command::new("train").term_width(0));
         let help = command.render_long_help().to_string();
         for line in [
-            "Learning rate after warmup. [default: 5e-5]",
-            "Term that keeps Adam's denominator from zero. [default: 1e-8]",
-            "overrides num_train_epochs when above 0. [default: -1]",
-            "Steps between checkpoints; below 1, a share of the run. [default: 500]",
-            "When a checkpoint is written. [default: steps] [possible values: no, steps, epoch, best]",
-            "Writes checkpoints behind the next steps. [default: true]",
-            "Newest checkpoints to keep; default: all.\n",
-            "Stays on the CPU.\n",
+            "Learning rate after warmup [default: 5e-5]",
+            "Term that keeps Adam's denominator from zero [default: 1e-8]",
+            "overrides num_train_epochs when above 0 [default: -1]",
+            "Steps between checkpoints; below 1, a share of the run [default: 500]",
+            "When a checkpoint is written [default: steps] [possible values: no, steps, epoch, best]",
+            "Writes checkpoints behind the next steps [default: true]",
+            "Newest checkpoints to keep; default: all\n",
+            "Stays on the CPU\n",
         ] {
             assert!(format!("{help}\n").contains(line), "{line}: {help}");
         }

@@ -74,14 +74,14 @@ pub(crate) fn run(args: Args) -> Result<ExitCode> {
 
     let is_whole = verified.iter().all(|it| it.problems.is_empty());
     if args.json {
-        output::print_json(&json!({
+        output::or_closed(output::print_json(&json!({
             "path": path,
             "whole": is_whole,
             "targets": verified.iter().map(Verified::to_json).collect::<Vec<Value>>(),
-        }))?;
+        })))?;
     } else {
         for it in &verified {
-            output::print(it.to_text())?;
+            output::or_closed(output::print(it.to_text()))?;
             for warning in &it.structure.warnings {
                 output::note(format_args!("warning: {warning}"));
             }
