@@ -209,6 +209,30 @@ fn a_checkpoint_that_newer_ones_follow_is_not_gone_on_from_there() {
 }
 
 #[test]
+fn what_is_no_checkpoint_is_not_gone_on_from() {
+    let scratch = tempfile::tempdir().expect("a scratch directory");
+    let [run, new, empty] = ["run", "new", "empty"].map(|it| scratch.path().join(it));
+    crate::command::succeeds(&mut Tiny::get().train(&run, 2, 1));
+    fs::create_dir(&empty).expect("made");
+    let error = fails(Tiny::get().train(&new, 4, 1).arg("--resume").arg(&run));
+    says(&error, &run, &["is a run, name one of its checkpoints:", "checkpoint-2"]);
+    let error = fails(Tiny::get().train(&new, 4, 1).arg("--resume").arg(&empty));
+    says(&error, &empty, &["is no checkpoint: it has no trainer_state.json"]);
+    assert!(!new.exists(), "nothing is written");
+}
+
+#[test]
+fn a_new_model_in_another_type_is_refused_before_text_is_read() {
+    let scratch = tempfile::tempdir().expect("a scratch directory");
+    let run = scratch.path().join("run");
+    let mut command = Tiny::get().train(&run, 2, 1);
+    let output = command.args(["--dtype", "bfloat16", "-v"]).output().expect("the command starts");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("error: --dtype bfloat16 needs --model"), "{said}");
+    assert!(!said.contains("text.txt") && !run.exists(), "{said}");
+}
+
+#[test]
 fn a_second_trainer_on_the_same_run() {
     let scratch = tempfile::tempdir().expect("a scratch directory");
     let run = scratch.path().join("run");

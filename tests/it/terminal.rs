@@ -62,6 +62,7 @@ fn an_error_is_one_line_or_with_verbose_a_line_for_each_cause() {
     let quiet = stderr(&run("-q"));
     assert_eq!(quiet.lines().count(), 1, "{quiet}");
     assert!(quiet.starts_with("error: "), "{quiet}");
+    assert_eq!(quiet.matches("expected a key").count(), 1, "said once: {quiet}");
     let verbose = stderr(&run("-v"));
     let causes: Vec<&str> =
         verbose.lines().filter_map(|it| it.strip_prefix("  because: ")).collect();

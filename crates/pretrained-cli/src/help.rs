@@ -16,6 +16,8 @@ pub(crate) fn fitted(command: Command, width: Option<usize>) -> Command {
         }
         None => command,
     };
+    // Beside the options there would be room for one word in a line.
+    let command = if width < LEAST_WIDTH { command.next_line_help(true) } else { command };
     command.term_width(width).mut_subcommands(|it| fitted(it, Some(width)))
 }
 
@@ -76,6 +78,9 @@ fn words(text: &str) -> Vec<String> {
     words
 }
 
+/// From here on help has room beside the options; else it is beneath them.
+const LEAST_WIDTH: usize = 60;
+
 /// Longer lines are hard to read.
 const MOST_WIDTH: usize = 100;
 
@@ -103,6 +108,13 @@ mod tests {
         assert_eq!(line("  --a-long-word  said of it", 20), "  --a-long-word\n  said of it");
         assert_eq!(line("One. Two. Three.", 10), "One. Two.\nThree.");
         assert_eq!(line("", 10), "");
+    }
+
+    #[test]
+    fn help_is_beneath_an_option_where_there_is_no_room_beside_it() {
+        let option = clap::Arg::new("x").long("an-option-of-many-words").help("word ".repeat(9));
+        let help = fitted(Command::new("x").arg(option), Some(30)).render_help().to_string();
+        assert!(help.contains("\n          word word word word\n"), "{help}");
     }
 
     #[test]

@@ -107,9 +107,10 @@ impl Name {
         cost + usize::from(at < self.chars.len())
     }
 
-    /// The part between dots that a character is in, or what is near it if that is long.
-    fn part_at(&self, at: usize) -> Range<usize> {
-        let start = (0..at).rev().take(LEAD).take_while(|it| self.chars[*it] != '.').last();
+    /// The part between dots that a character is in; if that is long, what is near it, of which so much
+    /// is in front.
+    fn part_at(&self, at: usize, lead: usize) -> Range<usize> {
+        let start = (0..at).rev().take(lead).take_while(|it| self.chars[*it] != '.').last();
         let start = start.unwrap_or(at);
         let end = (at + 1..self.chars.len()).find(|it| self.chars[*it] == '.');
         start..end.unwrap_or(self.chars.len()).min(start + MOST_KEPT)
@@ -155,8 +156,9 @@ fn telling_parts(names: &[Name], group: &[usize]) -> Vec<(usize, [Range<usize>; 
     }
     let parts = |name: &Name| {
         let last = name.chars.len().saturating_sub(1);
-        let ends = [from_start.min(last), last.saturating_sub(from_end)];
-        ends.map(|it| name.part_at(it))
+        // What follows the one is another text, and so is what leads to the other.
+        let first = name.part_at(from_start.min(last), MOST_KEPT / 3);
+        [first, name.part_at(last.saturating_sub(from_end), 2 * MOST_KEPT / 3)]
     };
     group.iter().map(|i| (*i, parts(&names[*i]))).collect()
 }
@@ -180,8 +182,6 @@ fn number(texts: &[(&str, usize)], shown: &mut [Cow<'_, str>]) {
     }
 }
 
-/// What is kept of a part in front of the character that tells it apart.
-const LEAD: usize = 4;
 /// What is kept of a part at most.
 const MOST_KEPT: usize = 12;
 /// How often it is asked what else tells names apart: more than there is room for.

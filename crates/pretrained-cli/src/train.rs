@@ -10,11 +10,11 @@ use anyhow::{Context, bail};
 use pretrained::{
     Trainer,
     artifact::{AutoConfig, CONFIG},
-    checkpoint::{Checkpoint, Checkpoints},
+    checkpoint::{Checkpoint, Checkpoints, MANIFEST},
     config::Config,
     tokenizer::AutoTokenizer,
-    torch::{AutoModelForCausalLM, Kind, LoadOptions},
-    train::{self, Action, Ended, Outcome, Resume},
+    torch::{AutoModelForCausalLM, Device, Kind, LoadOptions},
+    train::{self, Action, Ended, Outcome, Resume, TrainerState},
 };
 use signal_hook::consts::{SIGINT, SIGTERM};
 
@@ -65,9 +65,9 @@ pub(crate) struct Args {
     block_size: Option<usize>,
     #[command(flatten)]
     datasets: datasets::DatasetOptions,
-    /// Type of the weights while training: float32, bfloat16, or auto for that of the files
-    #[arg(long, value_name = "DTYPE", default_value = "float32")]
-    dtype: String,
+    /// Type of the weights while training; auto: that of the files
+    #[arg(long, value_enum, value_name = "DTYPE", default_value_t = TrainDtype::Float32)]
+    dtype: TrainDtype,
     /// Training arguments as Hugging Face's JSON; options given here go before it
     #[arg(long, value_name = "FILE")]
     args: Option<PathBuf>,
@@ -78,6 +78,13 @@ pub(crate) struct Args {
     device: device::Options,
     #[command(flatten)]
     options: TrainingOptions,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum TrainDtype {
+    Float32,
+    Bfloat16,
+    Auto,
 }
 
 pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
@@ -97,12 +104,13 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
     let block_size = args.block_size.unwrap_or_else(|| default_block_size(&config));
     // Before the text is tokenized, which may take minutes.
     check_fit(&args, &config, &tokenizer, block_size)?;
+    let device = if arguments.use_cpu { Device::Cpu } else { args.device.get()? };
     let mut datasets = args.datasets.datasets(&tokenizer, block_size, !arguments.disable_tqdm);
     let train_dataset = datasets
         .train(&args.text, &args.data)?
         .context("--text or --data says what to train on")?;
     let eval_dataset = datasets.eval(&args.eval_text, &args.eval_data)?;
-    let model = model(&args, config, arguments.seed, arguments.use_cpu)?;
+    let model = model(&args, config, arguments.seed, device)?;
     let resume = match &args.resume {
         None => Resume::No,
         Some(None) => Resume::Latest,
@@ -139,6 +147,17 @@ fn check_output_dir(args: &Args) -> anyhow::Result<()> {
     if let Some(named) = named.filter(|it| !it.is_dir()) {
         bail!("{}: no such checkpoint to resume from", named.display());
     }
+    if let Some(named) = named
+        && ![TrainerState::FILE, MANIFEST].iter().any(|it| named.join(it).exists())
+    {
+        let shown = named.display();
+        match Checkpoints::read(named)?.list()?.pop() {
+            Some(it) => {
+                bail!("{shown} is a run, name one of its checkpoints: {}", it.path.display())
+            }
+            None => bail!("{shown} is no checkpoint: it has no {}", TrainerState::FILE),
+        }
+    }
     let is_latest = args.resume.is_some() && named.is_none();
     if is_latest && !dir.exists() {
         bail!("{shown} does not exist, so there is nothing to resume: leave out --resume");
@@ -164,6 +183,9 @@ fn check_fit(
     block_size: usize,
 ) -> anyhow::Result<()> {
     let path = args.config.as_ref().or(args.model.as_ref()).expect("checked by clap").display();
+    if args.model.is_none() && args.dtype == TrainDtype::Bfloat16 {
+        bail!("--dtype bfloat16 needs --model: a new one starts in float32");
+    }
     let size = |name: &str| usize::try_from(config.get(name)?.as_i64()?).ok();
     // A model that is there may have learned fewer tokens than its tokenizer has room for.
     if let Some(vocab_size) = args.config.is_some().then(|| size("vocab_size")).flatten()
@@ -185,14 +207,12 @@ fn model(
     args: &Args,
     config: Config,
     seed: u64,
-    use_cpu: bool,
+    device: Device,
 ) -> anyhow::Result<AutoModelForCausalLM> {
-    let device = if use_cpu { pretrained::torch::Device::Cpu } else { args.device.get()? };
-    let dtype = match args.dtype.as_str() {
-        "float32" => Some(Kind::Float),
-        "bfloat16" => Some(Kind::BFloat16),
-        "auto" => None,
-        other => bail!("--dtype {other}: float32, bfloat16 or auto is supported"),
+    let dtype = match args.dtype {
+        TrainDtype::Float32 => Some(Kind::Float),
+        TrainDtype::Bfloat16 => Some(Kind::BFloat16),
+        TrainDtype::Auto => None,
     };
     Ok(match &args.model {
         Some(dir) => {
@@ -200,8 +220,7 @@ fn model(
             let options = LoadOptions { device, dtype, ..LoadOptions::default() };
             AutoModelForCausalLM::from_pretrained_with(dir, &options)?
         }
-        // A model starts in float32; `auto` has no files to follow.
-        None if dtype == Some(Kind::BFloat16) => bail!("--dtype bfloat16 needs --model"),
+        // In float32; `auto` has no files to follow.
         None => AutoModelForCausalLM::from_config(config, seed.cast_signed(), device)?,
     })
 }
@@ -246,7 +265,7 @@ const EXIT_BY_SIGNAL: u8 = 128;
 
 #[cfg(test)]
 mod tests {
-    use pretrained::train::{LogEntry, TrainerState};
+    use pretrained::train::LogEntry;
 
     use super::*;
 

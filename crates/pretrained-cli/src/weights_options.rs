@@ -1,5 +1,6 @@
 //! Which weights of a model are read, and how strictly.
 
+use clap::builder::NonEmptyStringValueParser;
 use pretrained::artifact::{OpenOptions, Strictness};
 
 /// The options of whatever opens weights without loading them.
@@ -7,7 +8,7 @@ use pretrained::artifact::{OpenOptions, Strictness};
 #[group(skip)]
 pub(crate) struct Options {
     /// The variant of the weights, such as fp16 for model.fp16.safetensors.
-    #[arg(long)]
+    #[arg(long, value_parser = NonEmptyStringValueParser::new())]
     variant: Option<String>,
     /// Read files that break the safetensors format in ways that the reference lets pass, with a
     /// warning.
