@@ -107,6 +107,40 @@ fn a_model_directory_that_is_not_there() {
 }
 
 #[test]
+fn a_directory_that_is_no_model() {
+    let scratch = tempfile::tempdir().expect("a scratch directory");
+    let dir = scratch.path().to_owned();
+    for words in [&["generate", "--prompt", "a"][..], &["chat"], &["embed", "a"], &["verify"]] {
+        let output =
+            pretrained([words[0]]).arg(&dir).args(&words[1..]).output().expect("it starts");
+        let said = [output.stdout, output.stderr].concat();
+        let said = String::from_utf8_lossy(&said);
+        assert!(said.contains("there is no config.json in this directory"), "{words:?}: {said}");
+    }
+    let file = dir.join("file");
+    write(file.clone(), "");
+    let nowhere = dir.join("nowhere");
+    for words in [&["list"][..], &["best"], &["prune", "--keep-last", "1"]] {
+        let checkpoints = |path: &Path| {
+            let mut command = pretrained(["checkpoints", words[0]]);
+            fails(command.arg(path).args(&words[1..]))
+        };
+        says(&checkpoints(&file), &file, &["this is a file; name the directory of a run"]);
+        says(&checkpoints(&nowhere), &nowhere, &["there is no such directory"]);
+    }
+}
+
+#[test]
+fn a_model_for_another_subcommand() {
+    let (_scratch, model) = copy_of_model();
+    let error = fails(pretrained(["embed"]).arg(&model).arg("a"));
+    says(&error, &model, &["`llama` models predict the next token", "`pretrained generate`"]);
+    replace(&model.join("config.json"), "\"model_type\": \"llama\"", "\"model_type\": \"bert\"");
+    let error = fails(pretrained(["logits", "--ids", "1", "--out", "x"]).arg(&model));
+    says(&error, &model, &["`bert` models do not predict", "`pretrained embed`"]);
+}
+
+#[test]
 fn an_empty_text_file() {
     let scratch = tempfile::tempdir().expect("a scratch directory");
     let (text, run) = (scratch.path().join("empty.txt"), scratch.path().join("run"));
@@ -153,6 +187,49 @@ fn a_run_that_has_checkpoints_is_not_begun_again() {
     let error = fails(&mut Tiny::get().train(&run, 4, 1));
     says(&error, &run, &["resume"]);
     assert_eq!(everything(&run), before, "the run is as it was");
+}
+
+#[test]
+fn a_checkpoint_that_newer_ones_follow_is_not_gone_on_from_there() {
+    let scratch = tempfile::tempdir().expect("a scratch directory");
+    let (run, other) = (scratch.path().join("run"), scratch.path().join("other"));
+    crate::command::succeeds(&mut Tiny::get().train(&run, 2, 1));
+    let before = everything(&run);
+    let older = run.join("checkpoint-1");
+    let error = fails(Tiny::get().train(&run, 4, 1).arg("--resume").arg(&older));
+    says(
+        &error,
+        &older,
+        &["is older than checkpoint-2 in", "name no checkpoint", "another output directory"],
+    );
+    assert_eq!(everything(&run), before, "the run is as it was");
+    // Both ways out lead out.
+    crate::command::succeeds(Tiny::get().train(&other, 4, 1).arg("--resume").arg(&older));
+    crate::command::succeeds(Tiny::get().train(&run, 4, 1).arg("--resume"));
+}
+
+#[test]
+fn what_is_no_checkpoint_is_not_gone_on_from() {
+    let scratch = tempfile::tempdir().expect("a scratch directory");
+    let [run, new, empty] = ["run", "new", "empty"].map(|it| scratch.path().join(it));
+    crate::command::succeeds(&mut Tiny::get().train(&run, 2, 1));
+    fs::create_dir(&empty).expect("made");
+    let error = fails(Tiny::get().train(&new, 4, 1).arg("--resume").arg(&run));
+    says(&error, &run, &["is a run, name one of its checkpoints:", "checkpoint-2"]);
+    let error = fails(Tiny::get().train(&new, 4, 1).arg("--resume").arg(&empty));
+    says(&error, &empty, &["is no checkpoint: it has no trainer_state.json"]);
+    assert!(!new.exists(), "nothing is written");
+}
+
+#[test]
+fn a_new_model_in_another_type_is_refused_before_text_is_read() {
+    let scratch = tempfile::tempdir().expect("a scratch directory");
+    let run = scratch.path().join("run");
+    let mut command = Tiny::get().train(&run, 2, 1);
+    let output = command.args(["--dtype", "bfloat16", "-v"]).output().expect("the command starts");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("error: --dtype bfloat16 needs --model"), "{said}");
+    assert!(!said.contains("text.txt") && !run.exists(), "{said}");
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use pretrained::safetensors::{Dtype, Layout, Metadata, TensorSpec};
+use pretrained::safetensors::{Dtype, Layout, Metadata, TensorSpec, cast};
 use serde_json::json;
 
 use crate::command::{pretrained, succeeds};
@@ -114,6 +114,10 @@ fn diff() {
     check("diff", &diff(&[], &a, &b), scratch.path());
     check("diff-json", &diff(&["--json"], &a, &b), scratch.path());
     check("diff-same", &diff(&[], &a, &a), scratch.path());
+    let dtypes = ["f32", "bf16"].map(|it| scratch.path().join(it));
+    dtypes.iter().zip(Model::of_two_dtypes()).for_each(|(dir, it)| write_model(dir, &it));
+    check("diff-dtypes", &diff(&[], &dtypes[0], &dtypes[1]), scratch.path());
+    check("diff-dtypes-json", &diff(&["--json"], &dtypes[0], &dtypes[1]), scratch.path());
     let (file, nothing) = (b.join("model.safetensors"), scratch.path().join("nothing"));
     check("diff-file", &diff(&[], &a, &file), scratch.path());
     // Which cache is looked in is another machine's matter.
@@ -167,6 +171,21 @@ impl Default for Model {
 }
 
 impl Model {
+    /// Two models of one shape: values that are converted, that need not be, and that are others.
+    fn of_two_dtypes() -> [Model; 2] {
+        let third = 1.0 / 3.0;
+        let tensors = [
+            ("model.embed_tokens.weight", Dtype::BF16, vec![third; 8], vec![third; 8]),
+            ("model.layers.2.mlp.up_proj.weight", Dtype::F64, vec![third; 4], vec![third; 4]),
+            ("model.norm.weight", Dtype::BF16, vec![1.0, third], vec![3.0, third]),
+            ("lm_head.weight", Dtype::F16, vec![0.25; 8], vec![0.25; 6]),
+            ("only.here", Dtype::F32, vec![0.0], vec![0.0]),
+        ];
+        let a = tensors.iter().map(|(name, _, values, _)| (*name, Dtype::F32, values.clone()));
+        let b = tensors.iter().map(|(name, dtype, _, values)| (*name, *dtype, values.clone()));
+        [a.collect(), b.collect()].map(|tensors| Model { tensors, ..Model::default() })
+    }
+
     fn changed() -> Model {
         Model {
             hidden_size: 8,
@@ -202,7 +221,8 @@ fn write_model(dir: &Path, model: &Model) {
     let layout = Layout::new(specs.collect(), &Metadata::new()).expect("a layout");
     let values = |name: &str| {
         let tensor = model.tensors.iter().find(|it| it.0 == name).expect("one of these");
-        tensor.2.iter().flat_map(|it| it.to_le_bytes()).collect::<Vec<u8>>()
+        let bytes: Vec<u8> = tensor.2.iter().flat_map(|it| it.to_le_bytes()).collect();
+        cast(&bytes, Dtype::F32, tensor.1).expect("a float")
     };
     let mut file = Vec::new();
     layout.write_to(&mut file, |spec| Ok(values(&spec.name))).expect("written to memory");

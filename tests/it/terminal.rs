@@ -1,7 +1,7 @@
 //! What is on the screen: how much `--quiet` and `--verbose` leave or add, colours, and lines that fit.
 
 use std::fs;
-use std::process::Output;
+use std::process::{Output, Stdio};
 
 use serde_json::{Value, json};
 
@@ -62,6 +62,7 @@ fn an_error_is_one_line_or_with_verbose_a_line_for_each_cause() {
     let quiet = stderr(&run("-q"));
     assert_eq!(quiet.lines().count(), 1, "{quiet}");
     assert!(quiet.starts_with("error: "), "{quiet}");
+    assert_eq!(quiet.matches("expected a key").count(), 1, "said once: {quiet}");
     let verbose = stderr(&run("-v"));
     let causes: Vec<&str> =
         verbose.lines().filter_map(|it| it.strip_prefix("  because: ")).collect();
@@ -113,6 +114,72 @@ fn lines_fit_the_terminal_and_are_whole_in_a_pipe() {
         let piped = String::from_utf8(piped.stdout).expect("UTF-8");
         assert!(!piped.contains('…'), "{arguments:?}: {piped}");
     }
+}
+
+#[test]
+fn help_has_whole_words_on_a_narrow_terminal_and_is_the_same_from_any_in_a_file() {
+    for arguments in [&["--help"][..], &["train", "--help"], &["help", "diff"], &["chat", "-h"]] {
+        let narrow = on_terminal(arguments, json!({"NO_COLOR": "1"}), 60);
+        let widest = narrow.lines().max_by_key(|it| it.chars().count()).expect("lines");
+        assert!(widest.chars().count() <= 60, "{arguments:?}: {widest:?}");
+        let piped = succeeds(pretrained(arguments).env("COLUMNS", "50"));
+        assert_eq!(piped, succeeds(&mut pretrained(arguments)), "{arguments:?}");
+        // The same words, but for the backslashes of examples.
+        let words = |text: &str| -> String {
+            text.chars().filter(|it| !it.is_whitespace() && *it != '\\').collect()
+        };
+        assert_eq!(words(&narrow), words(&piped), "{arguments:?}");
+        let wide = on_terminal(arguments, json!({"NO_COLOR": "1"}), 400);
+        assert_eq!(wide, piped, "{arguments:?}: no wider than can be read");
+    }
+}
+
+#[test]
+fn doctor_has_whole_words_on_a_narrow_terminal() {
+    let env = json!({"NO_COLOR": "1", "OMP_NUM_THREADS": "0"});
+    let said = on_terminal(&["doctor"], env, 60);
+    let words = said.split_whitespace().collect::<Vec<_>>().join(" ");
+    let told = "note: OMP_NUM_THREADS=0 is no number of threads, and not obeyed; fix: unset it, or give \
+                it a number above 0";
+    assert!(words.contains(told), "{said}");
+    // A path is whole, however long it is. OpenMP has something to say as well.
+    let is_wide =
+        |it: &&str| it.chars().count() > 60 && !it.contains('/') && !it.starts_with("libgomp:");
+    assert_eq!(said.lines().find(is_wide), None, "{said}");
+}
+
+/// What a command says to standard error, and its exit code, when nobody reads its standard output.
+fn into_closed_pipe(arguments: &[&str]) -> (String, Option<i32>) {
+    let mut command = pretrained(arguments);
+    let mut child =
+        command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
+    drop(child.stdout.take());
+    let output = child.wait_with_output().expect("it ends");
+    (stderr(&output), output.status.code())
+}
+
+#[test]
+fn a_reader_that_leaves_is_no_error_and_changes_no_answer() {
+    let scratch = tempfile::tempdir().expect("a scratch directory");
+    let (model, empty) = (Tiny::get().model(), scratch.path().join("empty.safetensors"));
+    fs::write(&empty, "").expect("written");
+    let (model, empty) = (model.to_str().expect("UTF-8"), empty.to_str().expect("UTF-8"));
+    let weights = format!("{model}/model.safetensors");
+    for arguments in [
+        &["inspect", "-q", "--json", model][..],
+        &["generate", "-q", "--prompt", "Once", "--max-new-tokens", "5", model],
+        &["tokenize", "-q", model, "Once"],
+        &["man"],
+        &["--help"],
+        &["diff", "-q", "--json", model, &weights],
+    ] {
+        assert_eq!(into_closed_pipe(arguments), (String::new(), Some(0)), "{arguments:?}");
+    }
+    assert_eq!(into_closed_pipe(&["verify", "--json", empty]), (String::new(), Some(1)));
+    let run = scratch.path().join("run");
+    succeeds(&mut Tiny::get().train(&run, 4, 2));
+    let other = run.to_str().expect("UTF-8");
+    assert_eq!(into_closed_pipe(&["diff", "-q", model, other]), (String::new(), Some(1)));
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    io::{self, IsTerminal, Write},
+    io::{self, IsTerminal},
     path::{Path, PathBuf},
     process::ExitCode,
     time::Instant,
@@ -11,7 +11,7 @@ use std::{
 use anyhow::{Context, bail};
 use pretrained::{
     tokenizer::{AutoTokenizer, ChatOptions},
-    torch::{Answer, AutoModelForCausalLM, Chat},
+    torch::{Answer, Chat},
 };
 use rustyline::{DefaultEditor, error::ReadlineError};
 use serde_json::{Value, json};
@@ -23,13 +23,13 @@ use crate::{device, generation_options, interrupt::Interrupt, output, sources};
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Commands in the chat:
   /reset         forget what has been said
-  /save [FILE]   write what has been said to a file, chat.jsonl if none is named: one line that
-                 `pretrained train --jsonl` takes
+  /save [FILE]   write what has been said to a file, chat.jsonl if none is named: one line that \
+   `pretrained train --data` takes
   /help          show these
   /exit          end the chat, like Ctrl-D
 
-A line that ends with \\ goes on in the next one. Ctrl-C ends an answer. Answers go to standard output,
-all else to standard error, so that questions can be piped in and answers out.
+A line that ends with \\ goes on in the next one. Ctrl-C ends an answer. Answers go to standard \
+   output, all else to standard error, so that questions can be piped in and answers out.
 
 Examples:
   pretrained chat model --system \"You answer in one sentence.\" --max-new-tokens 200
@@ -51,7 +51,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
-    let tokenizer = AutoTokenizer::from_pretrained(sources::tokenizer(&args.model)?)?;
+    let tokenizer = AutoTokenizer::from_pretrained(sources::model(&args.model)?)?;
     let mut chat_options = ChatOptions::default();
     if let Some(path) = &args.chat_template {
         let template =
@@ -66,12 +66,11 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
     if let Err(error) = tokenizer.apply_chat_template(&probe, &chat_options) {
         match &args.chat_template {
             Some(path) => bail!("{}: {error}", path.display()),
-            None => bail!("{}: {error}; --chat-template FILE gives another", args.model.display()),
+            None => bail!("{}: {error} (--chat-template FILE)", args.model.display()),
         }
     }
 
-    sources::weights(&args.model)?;
-    let model = AutoModelForCausalLM::from_pretrained(&args.model, args.device.get()?)?;
+    let model = sources::language_model(&args.model, args.device.get()?)?;
     let options = args.options.over(&model)?;
     let mut chat = Chat::new(&model, &tokenizer, options, chat_options);
     chat.set_messages(opening.clone());
@@ -84,7 +83,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
                 interrupt.inspect(|it| it.reset());
                 // Too long a conversation, say: it can be begun anew.
                 if let Err(error) = answer(&mut chat, question, interrupt) {
-                    if error.is::<io::Error>() {
+                    if output::is_of_output(&error) {
                         return Err(error);
                     }
                     output::report(&error);
@@ -146,18 +145,15 @@ fn answer(
 ) -> anyhow::Result<()> {
     let start = Instant::now();
     let mut answer: Answer<'_, '_> = chat.ask(question)?;
-    let mut out = io::stdout().lock();
     let mut is_cut = false;
     for piece in answer.by_ref() {
-        write!(out, "{}", output::shown(&piece?))?;
-        out.flush()?;
+        output::print(output::shown(&piece?))?;
         is_cut = interrupt.is_some_and(|it| it.signal().is_some());
         if is_cut {
             break;
         }
     }
-    writeln!(out)?;
-    out.flush()?;
+    output::print("\n")?;
     let n = answer.n_tokens();
     let rate = n as f64 / start.elapsed().as_secs_f64();
     let how = if is_cut { ", interrupted" } else { "" };

@@ -3,7 +3,7 @@ use std::{path::PathBuf, process::ExitCode};
 use anyhow::Result;
 use pretrained::{
     artifact::{
-        ConvertOptions, Converted, SaveOptions, Strictness, convert, parse_float_dtype, parse_size,
+        ConvertOptions, Converted, OpenOptions, SaveOptions, convert, parse_float_dtype, parse_size,
     },
     safetensors::Dtype,
 };
@@ -12,14 +12,15 @@ use serde_json::{Value, json};
 use crate::{
     output::{self, bytes, count, one_line},
     progress::Bar,
-    sources,
+    sources, weights_options,
 };
 
 /// Write weights anew as safetensors, from pickled or other ones.
 ///
 /// A model directory becomes another model directory, with its config and tokenizer; its weights
 /// alone, an index's or a single file's become a .safetensors file, or shards of that name and an
-/// index if they are over the shard size. What is at the destination is replaced as a whole.
+/// index if they are over the shard size. What is at the destination is replaced as a whole. A variant
+/// stays one: fp16 is read from model.fp16.safetensors, and written to a file of that name.
 ///
 /// Every tensor of a pickle is written: what is nested is named by its path, with dots. If all
 /// tensors are in an entry called state_dict, model_state_dict, model or module, its name is left
@@ -41,23 +42,18 @@ pub(crate) struct Args {
     /// Begin another file when one would have more bytes of tensors than this.
     #[arg(long, value_name = "SIZE", default_value = "50GB", value_parser = size)]
     max_shard_size: u64,
-    /// The variant to read and to write, such as fp16 for model.fp16.safetensors.
-    #[arg(long)]
-    variant: Option<String>,
-    /// Read files that break the safetensors format in ways that the reference lets pass, with a
-    /// warning.
-    #[arg(long)]
-    compat: bool,
+    #[command(flatten)]
+    weights: weights_options::Options,
     /// Print JSON.
     #[arg(long)]
     json: bool,
 }
 
 pub(crate) fn run(args: Args) -> Result<ExitCode> {
-    let save = SaveOptions { max_shard_size: args.max_shard_size, variant: args.variant };
-    let strictness = if args.compat { Strictness::Compat } else { Strictness::Strict };
+    let OpenOptions { variant, strictness } = args.weights.open();
+    sources::weights_with(&args.src, &args.weights.open())?;
+    let save = SaveOptions { max_shard_size: args.max_shard_size, variant };
     let options = ConvertOptions { dtype: args.dtype, save, strictness };
-    sources::weights(&args.src)?;
     let bar = Bar::bytes("convert");
     let converted = convert(&args.src, &args.dst, &options, |done, total| bar.set(done, total));
     bar.finish();

@@ -5,7 +5,7 @@ use std::{
 
 use anyhow::Result;
 use pretrained::{
-    artifact::{self, CONFIG, Difference, OpenOptions, Strictness},
+    artifact::{self, CONFIG, Difference, DtypeChange, OpenOptions, Warning},
     safetensors::TensorSpec,
 };
 use serde_json::{Value, json};
@@ -15,7 +15,8 @@ use crate::{
     progress::Bar,
     runs, sources,
     table::{Align, Table},
-    terminal,
+    terminal::{self, wrapped},
+    weights_options,
 };
 
 /// Compare two models: configurations key by key, tokenizer files, and every value of every tensor.
@@ -23,6 +24,9 @@ use crate::{
 /// Tensors with other values come with how many elements have other bits, and the largest and the mean
 /// difference; the largest comes first. NaN is the same as NaN of the same bits. Of two files, or of a
 /// file and a directory, the tensors alone are compared.
+///
+/// Tensors of two types, F32 and BF16 say, are compared as numbers: as they are, and once the one is
+/// converted to the type of the other. They are a difference even where all their values are equal.
 ///
 /// Exit code 0: the same; 1: different; 2: the command line is wrong, or something cannot be read.
 #[derive(Debug, clap::Args)]
@@ -36,12 +40,8 @@ pub(crate) struct Args {
     a: PathBuf,
     /// The other one.
     b: PathBuf,
-    /// The variant of the weights, such as fp16 for model.fp16.safetensors.
-    #[arg(long)]
-    variant: Option<String>,
-    /// Read files that break the safetensors format in ways that the reference lets pass.
-    #[arg(long)]
-    compat: bool,
+    #[command(flatten)]
+    weights: weights_options::Options,
     /// Print JSON.
     #[arg(long)]
     json: bool,
@@ -53,22 +53,26 @@ pub(crate) fn run(args: Args) -> Result<ExitCode> {
 }
 
 fn compare(args: Args) -> Result<ExitCode> {
-    let strictness = if args.compat { Strictness::Compat } else { Strictness::Strict };
-    let options = OpenOptions { variant: args.variant, strictness };
-    let (a, b) = (model(&args.a)?, model(&args.b)?);
+    let options = args.weights.open();
+    let (a, b) = (model(&args.a, &options)?, model(&args.b, &options)?);
     let bar = Bar::bytes("diff");
     let found = artifact::diff(a, b, &options, |done, total| bar.set(done, total));
     bar.finish();
     let found = found?;
-    match args.json {
-        true => output::print_json(&to_json(&found))?,
-        false => output::print(to_text(&found, terminal::width()))?,
+    for (path, warnings) in [(&found.a, &found.warnings_a), (&found.b, &found.warnings_b)] {
+        for warning in warnings {
+            output::note(format_args!("warning: {}: {warning}", path.display()));
+        }
     }
+    output::or_closed(match args.json {
+        true => output::print_json(&to_json(&found)),
+        false => output::print(to_text(&found, terminal::width())),
+    })?;
     Ok(if found.is_none() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// What is compared where this is named.
-fn model(path: &Path) -> Result<PathBuf> {
+fn model(path: &Path, options: &OpenOptions) -> Result<PathBuf> {
     let path = sources::tokenizer(path)?;
     if !path.join(CONFIG).exists() && runs::is_run(&path) {
         let newest = runs::entries(&path)?.pop().map(|it| it.checkpoint.path);
@@ -78,10 +82,10 @@ fn model(path: &Path) -> Result<PathBuf> {
                 path.display(),
                 newest.display()
             ));
-            return sources::weights(&newest);
+            return sources::weights_with(&newest, options);
         }
     }
-    sources::weights(&path)
+    sources::weights_with(&path, options)
 }
 
 /// For lines of `width` characters, if there is a limit.
@@ -91,7 +95,7 @@ fn to_text(found: &Difference, width: Option<usize>) -> String {
     let mut file = "";
     let mut sides: Vec<Table<4>> = Vec::new();
     let from_to = |title: &str| {
-        let mut table = Table::new([Align::Left; 4]).fit(width);
+        let mut table = Table::new([Align::Left; 4]).sides_in([1, 3]).fit(width);
         table.row([title, "A", "", "B"].map(str::to_owned));
         table
     };
@@ -134,10 +138,13 @@ fn to_text(found: &Difference, width: Option<usize>) -> String {
         }
         text += &format!("{table}\n");
     }
+    if !found.dtypes.is_empty() {
+        text += &format!("{}\n", dtypes(found, width));
+    }
     if !found.values.is_empty() {
         text += &format!("{}\n", values(found, width));
     }
-    text + &summary(found)
+    text + &summary(found, width)
 }
 
 fn values(found: &Difference, width: Option<usize>) -> Table<6> {
@@ -145,28 +152,71 @@ fn values(found: &Difference, width: Option<usize>) -> Table<6> {
     let mut table = Table::new([Left, Left, Right, Right, Right, Right]).fit(width);
     table.row(["tensor", "dtype", "differing", "of", "max |A - B|", "mean"].map(str::to_owned));
     for it in &found.values {
-        let number = |it: Option<f64>| it.map_or("-".to_owned(), short);
-        let mut differing = count(it.differing);
-        if it.not_numbers > 0 {
-            differing += &format!(" ({} NaN)", count(it.not_numbers));
-        }
         table.row([
             it.tensor.name.clone(),
             it.tensor.dtype.to_string(),
-            differing,
+            differing(it.differing, it.not_numbers),
             count(it.elements),
-            number(it.max_abs),
-            number(it.mean_abs),
+            shown_number(it.max_abs),
+            shown_number(it.mean_abs),
         ]);
     }
     table
 }
 
-fn summary(found: &Difference) -> String {
+fn dtypes(found: &Difference, width: Option<usize>) -> Table<7> {
+    use Align::{Left, Right};
+    let mut table = Table::new([Left, Left, Right, Right, Right, Right, Left]).fit(width);
+    let titles = ["tensor", "dtype", "differing", "of", "max |A - B|", "mean", "values"];
+    table.row(titles.map(str::to_owned));
+    for it in &found.dtypes {
+        table.row([
+            it.tensor.name.clone(),
+            format!("{} → {}", it.tensor.dtype, it.dtype_b),
+            differing(it.differing, it.not_numbers),
+            count(it.elements),
+            shown_number(it.max_abs),
+            shown_number(it.mean_abs),
+            equality(it),
+        ]);
+    }
+    table
+}
+
+/// Whether the values of two types are the same.
+fn equality(it: &DtypeChange) -> String {
+    match (it.differing, it.differing_as_a, it.differing_as_b) {
+        (0, _, _) => "equal".to_owned(),
+        (_, _, Some(0)) => format!("equal as {}", it.dtype_b),
+        (_, Some(0), _) => format!("equal as {}", it.tensor.dtype),
+        _ => "other".to_owned(),
+    }
+}
+
+fn differing(differing: u64, not_numbers: u64) -> String {
+    match not_numbers {
+        0 => count(differing),
+        not_numbers => format!("{} ({} NaN)", count(differing), count(not_numbers)),
+    }
+}
+
+fn shown_number(it: Option<f64>) -> String {
+    it.map_or("-".to_owned(), short)
+}
+
+fn summary(found: &Difference, width: Option<usize>) -> String {
     let mut said = vec![format!("tensors: {} the same", count(found.same as u64))];
+    let of_other_dtype =
+        |is: &dyn Fn(&DtypeChange) -> bool| found.dtypes.iter().filter(|it| is(it)).count();
     for (n, what) in [
         (found.values.len(), "with other values"),
-        (found.mismatched.len(), "of another type or shape"),
+        (of_other_dtype(&|it| it.differing == 0), "of another dtype with equal values"),
+        (
+            of_other_dtype(&|it| it.differing > 0 && it.is_equal_converted()),
+            "of another dtype with values equal after conversion",
+        ),
+        (of_other_dtype(&|it| !it.is_equal_converted()), "of another dtype with other values"),
+        (found.mismatched.len(), "that cannot be compared"),
         (found.only_a.len(), "only in A"),
         (found.only_b.len(), "only in B"),
     ] {
@@ -179,7 +229,8 @@ fn summary(found: &Difference) -> String {
         (true, false) => "no difference\n",
         (false, _) => "",
     };
-    format!("{}\n{end}", said.join(", "))
+    let said = said.join(", ");
+    format!("{}\n{end}", width.map_or(said.clone(), |it| wrapped(&said, it, 2)))
 }
 
 fn to_json(found: &Difference) -> Value {
@@ -215,6 +266,23 @@ fn to_json(found: &Difference) -> Value {
         json["mean_abs"] = number(it.mean_abs);
         json
     });
+    let dtypes = found.dtypes.iter().map(|it| {
+        json!({
+            "name": it.tensor.name,
+            "a": it.tensor.dtype.name(),
+            "b": it.dtype_b.name(),
+            "shape": it.tensor.shape,
+            "elements": it.elements,
+            "differing": it.differing,
+            "nan": it.not_numbers,
+            "max_abs": number(it.max_abs),
+            "mean_abs": number(it.mean_abs),
+            "differing_as_a": it.differing_as_a,
+            "differing_as_b": it.differing_as_b,
+            "equal_converted": it.is_equal_converted(),
+        })
+    });
+    let said = |it: &[Warning]| it.iter().map(ToString::to_string).collect::<Vec<String>>();
     json!({
         "a": found.a,
         "b": found.b,
@@ -226,8 +294,10 @@ fn to_json(found: &Difference) -> Value {
             "only_a": found.only_a.iter().map(spec).collect::<Vec<Value>>(),
             "only_b": found.only_b.iter().map(spec).collect::<Vec<Value>>(),
             "mismatched": mismatched.collect::<Vec<Value>>(),
+            "dtypes": dtypes.collect::<Vec<Value>>(),
             "values": values.collect::<Vec<Value>>(),
         },
+        "warnings": {"a": said(&found.warnings_a), "b": said(&found.warnings_b)},
     })
 }
 

@@ -10,8 +10,7 @@ use serde_json::{Value, json};
 use crate::{
     machine::{CURRENT, Cache, Cpu, Machine, Place},
     output::{self, bytes, one_line},
-    table::{Align, Table},
-    terminal::{Stream, Tone, toned, toned_line},
+    terminal::{self, Stream, Tone, toned, toned_line, wrapped},
 };
 
 /// Say what this command finds on this machine, what is broken, and how it is fixed.
@@ -39,10 +38,10 @@ struct Fault {
 pub(crate) fn run(args: Args) -> Result<ExitCode> {
     let machine = Machine::look();
     let faults = faults(&machine);
-    match args.json {
-        true => output::print_json(&to_json(&machine, &faults))?,
-        false => output::print(to_text(&machine, &faults))?,
-    }
+    output::or_closed(match args.json {
+        true => output::print_json(&to_json(&machine, &faults)),
+        false => output::print(to_text(&machine, &faults, terminal::width())),
+    })?;
     let is_well = !faults.iter().any(|it| it.is_broken);
     Ok(if is_well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
@@ -79,13 +78,17 @@ fn faults(machine: &Machine) -> Vec<Fault> {
             _ => (),
         }
         // By itself libtorch leaves out what the threads of one core would share.
-        if let Some(limit) = &machine.thread_limit
+        if let Some(limit) = machine.thread_limits.iter().find(|it| it.is_valid())
             && libtorch.threads < machine.cores
         {
             let problem =
                 format!("{limit}: {} of {} cores compute", libtorch.threads, machine.cores);
             add(false, problem, "unset it, or give it the number of cores");
         }
+    }
+    for limit in machine.thread_limits.iter().filter(|it| !it.is_valid()) {
+        let problem = format!("{limit} is no number of threads, and not obeyed");
+        add(false, problem, "unset it, or give it a number above 0");
     }
     if machine.cpu.is_x86 && !machine.cpu.avx2 {
         let fix = "use a newer CPU, or let the virtual machine have all features of its host's";
@@ -133,10 +136,15 @@ fn place_faults(place: &Place, add: &mut impl FnMut(bool, String, &'static str))
     }
 }
 
-/// Whole, however wide the terminal is: a path that is shortened cannot be looked up.
-fn to_text(machine: &Machine, faults: &[Fault]) -> String {
-    let mut table = Table::new([Align::Left; 2]);
-    let mut row = |name: &str, value: String| table.row([name.to_owned(), value]);
+/// For lines of `width` characters, if there is a limit. Nothing is shortened: a path that is cannot be
+/// looked up.
+fn to_text(machine: &Machine, faults: &[Fault], width: Option<usize>) -> String {
+    let fitted = |line: &str, from: usize, hang: usize| match width {
+        Some(width) => wrapped(line, width.saturating_sub(from), hang),
+        None => line.to_owned(),
+    };
+    let mut rows: Vec<(&str, String)> = Vec::new();
+    let mut row = |name, value| rows.push((name, value));
     row("pretrained", env!("CARGO_PKG_VERSION").to_owned());
     match &machine.libtorch {
         Err(error) => row("libtorch", error.clone()),
@@ -165,11 +173,17 @@ fn to_text(machine: &Machine, faults: &[Fault]) -> String {
         row("  size", cache.and_then(|it| it.bytes).map_or("not there".to_owned(), bytes));
     }
 
-    let mut text = format!("{table}\n");
+    let names = rows.iter().map(|it| it.0.len()).max().unwrap_or(0);
+    let lines = rows.iter().map(|(name, value)| {
+        let column = names + 2;
+        let value = fitted(&one_line(value), column, 0).replace('\n', &format!("\n{:column$}", ""));
+        format!("{name:column$}{value}\n")
+    });
+    let mut text = lines.collect::<String>() + "\n";
     for Fault { problem, fix, is_broken } in faults {
         let word = if *is_broken { "fault" } else { "note" };
         let line = format!("{word}: {}; fix: {fix}", one_line(problem));
-        text += &format!("{}\n", toned_line(Stream::Out, &line));
+        text += &format!("{}\n", toned_line(Stream::Out, &fitted(&line, 0, 2)));
     }
     match faults.iter().filter(|it| it.is_broken).count() {
         0 => text += &format!("{}\n", toned(Stream::Out, Tone::Good, "all is well")),

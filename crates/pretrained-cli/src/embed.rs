@@ -6,11 +6,11 @@ use std::{
     process::ExitCode,
 };
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use pretrained::{
     safetensors::{Dtype, TensorSpec},
     tokenizer::AutoTokenizer,
-    torch::{AutoModel, EmbedOptions, Embeddings, Pooling, embed},
+    torch::{self, AutoModel, EmbedOptions, Embeddings, Pooling, embed},
 };
 
 use crate::{device, logits::write, output, sources};
@@ -18,8 +18,8 @@ use crate::{device, logits::write, output, sources};
 /// Print a vector for each text, as an encoder understands it.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "What is not given comes from the files of sentence-transformers (modules.json), if the model has them;
-else vectors are the mean of the tokens', and of length 1.
+    after_help = "What is not given comes from the files of sentence-transformers (modules.json), \
+                  if the model has them; else vectors are the mean of the tokens', and of length 1.
 
 Examples:
   pretrained embed model \"Where is the station?\" \"How do I get to the train?\"
@@ -63,7 +63,7 @@ enum PoolingArg {
 }
 
 pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
-    let dir = sources::tokenizer(&args.model)?;
+    let dir = sources::model(&args.model)?;
     let mut options = EmbedOptions::from_pretrained(&dir)?;
     if let Some(pooling) = args.pooling {
         options.pooling = match pooling {
@@ -78,7 +78,14 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
 
     let tokenizer = AutoTokenizer::from_pretrained(&dir)?;
     sources::weights(&dir)?;
-    let model = AutoModel::from_pretrained(&dir, args.device.get()?)?;
+    let model = match AutoModel::from_pretrained(&dir, args.device.get()?) {
+        Err(torch::Error::NoEncoder(model_type)) => bail!(
+            "{}: `{model_type}` models predict the next token, and have no vectors of texts; \
+             `pretrained generate` runs them",
+            dir.display()
+        ),
+        res => res?,
+    };
     let texts = match args.texts.is_empty() {
         true => io::stdin().lock().lines().collect::<io::Result<_>>().context("standard input")?,
         false => args.texts,

@@ -6,7 +6,7 @@ use pretrained::{
     config::Config,
     data::{Dataset, TextDataset},
     tokenizer::AutoTokenizer,
-    torch::{AutoModelForCausalLM, evaluate},
+    torch::evaluate,
 };
 
 use crate::{device, output, progress::Bar, sources};
@@ -36,9 +36,8 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
-    let tokenizer = AutoTokenizer::from_pretrained(sources::tokenizer(&args.model)?)?;
-    sources::weights(&args.model)?;
-    let model = AutoModelForCausalLM::from_pretrained(&args.model, args.device.get()?)?;
+    let tokenizer = AutoTokenizer::from_pretrained(sources::model(&args.model)?)?;
+    let model = sources::language_model(&args.model, args.device.get()?)?;
     let block_size = args.block_size.unwrap_or_else(|| default_block_size(model.config()));
     sources::files(&args.text);
     let data = TextDataset::whole_from_files(&args.text, &tokenizer, block_size)?;

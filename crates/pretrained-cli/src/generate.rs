@@ -1,11 +1,6 @@
 //! `pretrained generate`: continues prompts.
 
-use std::{
-    io::{self, Write},
-    path::PathBuf,
-    process::ExitCode,
-    time::Instant,
-};
+use std::{path::PathBuf, process::ExitCode, time::Instant};
 
 use anyhow::ensure;
 use pretrained::{
@@ -21,16 +16,14 @@ use crate::{device, generation_options, output, sources};
 
 /// Continue a prompt, printing text as it appears.
 #[derive(Debug, clap::Args)]
-#[command(
-    after_help = "What is not given comes from the model's generation_config.json; without --max-new-tokens and a limit
-there, 20 tokens are made. Several prompts, several texts of one, and beams are printed when all are
-done, one after another, with a blank line between two.
+#[command(after_help = "What is not given comes from the model's generation_config.json; without \
+                  --max-new-tokens and a limit there, 20 tokens are made. Several prompts, several texts \
+                  of one, and beams are printed when all are done, one after another, with a blank line between two.
 
 Examples:
   pretrained generate model --prompt \"Once upon a time\" --max-new-tokens 100
   pretrained generate model --prompt \"Once upon a time\" --do-sample --temperature 0.8 --top-p 0.9 --seed 1
-  pretrained generate model --prompt \"Once\" --prompt \"Never\" --num-beams 4 --num-return-sequences 2 --json"
-)]
+  pretrained generate model --prompt \"Once\" --prompt \"Never\" --num-beams 4 --num-return-sequences 2 --json")]
 pub(crate) struct Args {
     /// Model directory
     model: PathBuf,
@@ -56,9 +49,8 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
-    let tokenizer = AutoTokenizer::from_pretrained(sources::tokenizer(&args.model)?)?;
-    sources::weights(&args.model)?;
-    let model = AutoModelForCausalLM::from_pretrained(&args.model, args.device.get()?)?;
+    let tokenizer = AutoTokenizer::from_pretrained(sources::model(&args.model)?)?;
+    let model = sources::language_model(&args.model, args.device.get()?)?;
     let mut options = args.options.over(&model)?;
     options.num_beams = args.num_beams.unwrap_or(options.num_beams);
     options.num_return_sequences =
@@ -89,27 +81,22 @@ fn one(
     let prompt_ids = tokenizer.encode(prompt, true)?;
     // Before anything is printed: an option that cannot be taken is an error alone.
     let mut text = TextGeneration::new(model, tokenizer, &prompt_ids, options, !args.raw)?;
-    let mut out = io::stdout().lock();
     if !args.raw && !args.json {
-        write!(out, "{prompt}")?;
-        out.flush()?;
+        output::print(prompt)?;
     }
     for piece in &mut text {
         let piece = piece?;
         if !args.json {
-            write!(out, "{}", output::shown(&piece))?;
-            out.flush()?;
+            output::print(output::shown(&piece))?;
         }
     }
     let ids = text.new_tokens();
     if args.json {
-        drop(out);
         let new_text = tokenizer.decode(ids, !args.raw)?;
         output::print_json(&as_json(prompt, &prompt_ids, &new_text, ids))?;
     } else if !args.raw {
         // A text that is piped on is the model's, to the byte.
-        writeln!(out)?;
-        out.flush()?;
+        output::print("\n")?;
     }
     Ok(ids.len())
 }

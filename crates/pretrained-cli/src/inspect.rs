@@ -4,7 +4,7 @@ use std::{
 };
 
 use anyhow::Result;
-use pretrained::artifact::{CONFIG, Format, Inspection, OpenOptions, Strictness, inspect};
+use pretrained::artifact::{CONFIG, Format, Inspection, inspect};
 use serde_json::{Value, json};
 
 use crate::{
@@ -12,7 +12,7 @@ use crate::{
     runs::{self, Entry},
     sources,
     table::{Align, Table},
-    terminal,
+    terminal, weights_options,
 };
 
 /// Show what is in a file of weights, a model directory or the directory of a run, without reading
@@ -26,28 +26,22 @@ pub(crate) struct Args {
     /// A .safetensors or .bin file, a model directory, org/name or org/name@revision from the Hugging
     /// Face cache, or the directory of a run.
     path: PathBuf,
-    /// The variant of the weights, such as fp16 for model.fp16.safetensors.
-    #[arg(long)]
-    variant: Option<String>,
-    /// Read files that break the safetensors format in ways that the reference lets pass, with a
-    /// warning.
-    #[arg(long)]
-    compat: bool,
+    #[command(flatten)]
+    weights: weights_options::Options,
     /// Print JSON.
     #[arg(long)]
     json: bool,
 }
 
 pub(crate) fn run(args: Args) -> Result<ExitCode> {
-    let strictness = if args.compat { Strictness::Compat } else { Strictness::Strict };
-    let options = OpenOptions { variant: args.variant, strictness };
+    let options = args.weights.open();
     if runs::is_run(&args.path) {
         // A run that has come to its end has the finished model beside its checkpoints.
         let has_model = args.path.join(CONFIG).exists();
         let model = has_model.then(|| inspect(&args.path, &options)).transpose()?;
         return inspect_run(&args.path, model.as_ref(), args.json);
     }
-    let inspection = inspect(sources::weights(&args.path)?, &options)?;
+    let inspection = inspect(sources::weights_with(&args.path, &options)?, &options)?;
     match args.json {
         true => output::print_json(&to_json(&inspection))?,
         false => print_text(&inspection)?,

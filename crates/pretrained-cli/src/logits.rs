@@ -5,7 +5,7 @@ use std::{path::PathBuf, process::ExitCode};
 use anyhow::Context;
 use pretrained::{
     safetensors::{Dtype, Layout, Metadata, TensorSpec},
-    torch::{AutoModelForCausalLM, logits},
+    torch::logits,
 };
 
 use crate::{device, output, sources, tokenize::parse_ids};
@@ -30,8 +30,7 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
     let rows = args.ids.split(';').map(parse_ids).collect::<anyhow::Result<Vec<_>>>()?;
-    sources::weights(&args.model)?;
-    let model = AutoModelForCausalLM::from_pretrained(&args.model, args.device.get()?)?;
+    let model = sources::language_model(&args.model, args.device.get()?)?;
     let logits = logits(&model, &rows)?;
 
     let spec =

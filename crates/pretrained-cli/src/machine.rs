@@ -24,8 +24,8 @@ pub(crate) struct Machine {
     pub(crate) broken_compute: Option<String>,
     /// How many threads run at the same time.
     pub(crate) cores: usize,
-    /// What the user says about threads: `OMP_NUM_THREADS=1`.
-    pub(crate) thread_limit: Option<String>,
+    /// What the user says about threads.
+    pub(crate) thread_limits: Vec<ThreadLimit>,
     pub(crate) cpu: Cpu,
     /// The directories in which files are made.
     pub(crate) places: Vec<Place>,
@@ -33,6 +33,13 @@ pub(crate) struct Machine {
     pub(crate) model_cache: Option<Cache>,
     /// Where `train` keeps tokenized files; `None` if there is no home directory.
     pub(crate) data_cache: Option<Cache>,
+}
+
+/// A variable that says how many threads compute.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ThreadLimit {
+    pub(crate) name: &'static str,
+    pub(crate) value: String,
 }
 
 /// Instructions that products are much faster with.
@@ -72,10 +79,11 @@ impl Machine {
             libtorch: Libtorch::of_this_process().map_err(|e| with_causes(&e)),
             broken_compute: Libtorch::check().err().map(|e| with_causes(&e)),
             cores: thread::available_parallelism().map_or(1, NonZeroUsize::get),
-            thread_limit: ["OMP_NUM_THREADS", "MKL_NUM_THREADS"].iter().find_map(|name| {
-                let value = env::var(name).ok().filter(|it| !it.is_empty())?;
-                Some(format!("{name}={value}"))
-            }),
+            thread_limits: ["OMP_NUM_THREADS", "MKL_NUM_THREADS"]
+                .into_iter()
+                .filter_map(|name| Some((name, env::var_os(name).filter(|it| !it.is_empty())?)))
+                .map(|(name, it)| ThreadLimit { name, value: it.to_string_lossy().into_owned() })
+                .collect(),
             cpu: Cpu::look(),
             places: vec![
                 Place::look(CURRENT, &current),
@@ -84,6 +92,20 @@ impl Machine {
             model_cache: cache_dir().map(Cache::look),
             data_cache: datasets::user_cache_dir().map(Cache::look),
         }
+    }
+}
+
+impl ThreadLimit {
+    /// Whether it says a number of threads, or one for each level of nested parallel regions, as OpenMP
+    /// has it.
+    pub(crate) fn is_valid(&self) -> bool {
+        self.value.split(',').all(|it| it.trim().parse::<u32>().is_ok_and(|it| it > 0))
+    }
+}
+
+impl std::fmt::Display for ThreadLimit {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}={}", self.name, self.value)
     }
 }
 

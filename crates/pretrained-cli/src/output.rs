@@ -62,6 +62,22 @@ pub(crate) fn print_json(value: &Value) -> anyhow::Result<()> {
     print(format_args!("{value:#}\n"))
 }
 
+/// What printing an answer came to, where the exit code is the answer as well: that holds also if the
+/// reader has seen all it wanted.
+pub(crate) fn or_closed(printed: anyhow::Result<()>) -> anyhow::Result<()> {
+    printed.or_else(|error| if is_closed(&error) { Ok(()) } else { Err(error) })
+}
+
+/// Whether nothing more can be printed, for whatever reason.
+pub(crate) fn is_of_output(error: &anyhow::Error) -> bool {
+    error.is::<OutputError>()
+}
+
+fn is_closed(error: &anyhow::Error) -> bool {
+    let closed = |it: &OutputError| it.0.kind() == io::ErrorKind::BrokenPipe;
+    error.downcast_ref().is_some_and(closed)
+}
+
 /// Tells the user something that is not the result, unless it is to be quiet.
 pub(crate) fn note(text: impl Display) {
     if !is_quiet() {
@@ -91,8 +107,7 @@ pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
 
 /// As [`report`], where the exit code of an error is another.
 pub(crate) fn report_as(error: &anyhow::Error, code: ExitCode) -> ExitCode {
-    let closed = |it: &OutputError| it.0.kind() == io::ErrorKind::BrokenPipe;
-    if error.downcast_ref::<OutputError>().is_some_and(closed) {
+    if is_closed(error) {
         // The reader has seen all it wanted: `pretrained inspect model | head`.
         return ExitCode::SUCCESS;
     }

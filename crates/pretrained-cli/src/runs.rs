@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use pretrained::{
     checkpoint::{Checkpoint, Checkpoints},
     train::TrainerState,
@@ -27,6 +27,10 @@ pub(crate) struct Entry {
 
 /// The checkpoints in a directory, oldest first. None if it is not a run.
 pub(crate) fn entries(root: &Path) -> Result<Vec<Entry>> {
+    if !root.is_dir() {
+        let what = if root.exists() { "this is a file" } else { "there is no such directory" };
+        bail!("{}: {what}; name the directory of a run", root.display());
+    }
     let checkpoints = Checkpoints::read(root)?.list()?;
     let entry = |checkpoint: Checkpoint| {
         let mut bytes = 0;

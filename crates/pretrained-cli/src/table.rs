@@ -5,7 +5,10 @@ use std::{
     fmt::{self, Display, Write as _},
 };
 
-use crate::output::one_line;
+use crate::{
+    output::one_line,
+    shorten::{distinct, shortened},
+};
 
 /// Rows in aligned columns.
 #[derive(Debug)]
@@ -15,6 +18,8 @@ pub(crate) struct Table<const N: usize> {
     room: Option<usize>,
     /// The column that gives way where there is none: names are long.
     names: usize,
+    /// Two columns whose cells in one row are compared.
+    sides: Option<[usize; 2]>,
     rows: Vec<[String; N]>,
 }
 
@@ -28,10 +33,11 @@ pub(crate) enum Align {
 impl<const N: usize> Table<N> {
     /// An empty table.
     pub(crate) fn new(align: [Align; N]) -> Table<N> {
-        Table { align, room: None, names: 0, rows: Vec::new() }
+        Table { align, room: None, names: 0, sides: None, rows: Vec::new() }
     }
 
-    /// Shortens what is in the column of names, so that lines have `width` characters if they can.
+    /// Shortens what is in the column of names, so that lines have `width` characters if they can. No
+    /// two names are shown alike.
     pub(crate) fn fit(mut self, width: Option<usize>) -> Table<N> {
         self.room = width;
         self
@@ -43,23 +49,45 @@ impl<const N: usize> Table<N> {
         self
     }
 
+    /// Says which columns are compared row by row: what differs in them is not shown alike.
+    pub(crate) fn sides_in(mut self, columns: [usize; 2]) -> Table<N> {
+        self.sides = Some(columns);
+        self
+    }
+
     /// Adds a row below the others.
     pub(crate) fn row(&mut self, cells: [String; N]) {
-        self.rows.push(cells.map(|it| shortened(&one_line(&it), MOST_WIDTH).into_owned()));
+        self.rows.push(cells.map(|it| one_line(&it)));
+    }
+
+    /// The cells of each row in these widths.
+    fn shown(&self, widths: &[usize; N]) -> Vec<[Cow<'_, str>; N]> {
+        let of_names = |i: usize| (self.rows[i][self.names].as_str(), widths[self.names]);
+        let names: Vec<(&str, usize)> = (0..self.rows.len()).map(of_names).collect();
+        let rows = self.rows.iter().zip(distinct(&names)).map(|(row, name)| {
+            let mut cells: [Cow<'_, str>; N] =
+                std::array::from_fn(|i| shortened(&row[i], widths[i]));
+            cells[self.names] = name;
+            if let Some(sides) = self.sides {
+                let of_sides = distinct(&sides.map(|i| (row[i].as_str(), widths[i])));
+                sides.into_iter().zip(of_sides).for_each(|(i, it)| cells[i] = it);
+            }
+            cells
+        });
+        rows.collect()
     }
 }
 
 impl<const N: usize> Display for Table<N> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let width = |i: usize| self.rows.iter().map(|it| it[i].chars().count()).max().unwrap_or(0);
-        let mut widths: [usize; N] = std::array::from_fn(width);
+        let mut widths: [usize; N] = std::array::from_fn(|i| width(i).min(MOST_WIDTH));
         if let Some(room) = self.room {
             narrow(&mut widths, self.names, room);
         }
-        for row in &self.rows {
+        for cells in self.shown(&widths) {
             let mut line = String::new();
-            for ((cell, &width), align) in row.iter().zip(&widths).zip(self.align) {
-                let cell = shortened(cell, width);
+            for ((cell, &width), align) in cells.iter().zip(&widths).zip(self.align) {
                 match align {
                     Align::Left => write!(line, "{cell:<width$}  ")?,
                     Align::Right => write!(line, "{cell:>width$}  ")?,
@@ -83,20 +111,6 @@ fn narrow(widths: &mut [usize], names: usize, room: usize) {
         let least = LEAST_WIDTH.min(widths[column]);
         widths[column] = widths[column].saturating_sub(excess).max(least);
     }
-}
-
-/// At most `width` characters of a text: its start and its end, where names differ.
-fn shortened(text: &str, width: usize) -> Cow<'_, str> {
-    let len = text.chars().count();
-    if len <= width {
-        return text.into();
-    }
-    let kept = width.saturating_sub(1);
-    let (start, end) = (kept / 2, kept - kept / 2);
-    let chars = text.chars();
-    let start: String = chars.clone().take(start).collect();
-    let end: String = chars.skip(len - end).collect();
-    format!("{start}…{end}").into()
 }
 
 /// Between two columns.
@@ -140,6 +154,27 @@ mod tests {
         assert_eq!(table(Some(33)), whole);
         assert_eq!(table(Some(24)), "model.la…p.weight  12345\nlm_head                1\n");
         assert_eq!(table(Some(0)), "model.l…p.weight  12345\nlm_head               1\n");
+    }
+
+    #[test]
+    fn no_two_names_and_no_two_sides_are_shown_alike() {
+        let mut table = Table::new([Align::Left; 4]).sides_in([1, 3]).fit(Some(60));
+        for layer in [10, 11] {
+            let name = format!("model.layers.{layer}.mlp.up_proj.weight.of.a.long.name");
+            let path = |i| format!("/home/u/models/of/{i}/with/a/long/way/to/{layer}/the/end");
+            table.row([name, path(1), "→".into(), path(2)]);
+        }
+        let text = table.to_string();
+        assert!(text.lines().all(|it| it.chars().count() <= 60), "{text}");
+        let rows: Vec<Vec<&str>> = text.lines().map(|it| it.split("  ").collect()).collect();
+        assert_ne!(rows[0][0], rows[1][0], "{text}");
+        assert!(rows.iter().all(|it| it[1] != it[3]), "{text}");
+        let mut table = Table::new([Align::Left]);
+        for c in ['a', 'b'] {
+            table.row([format!("{}{c}{}", "x".repeat(MOST_WIDTH), "x".repeat(MOST_WIDTH))]);
+        }
+        let text = table.to_string();
+        assert!(text.contains('a') && text.contains('b'), "{text}");
     }
 
     #[test]

@@ -35,6 +35,27 @@ fn chosen_width(columns: Option<&OsStr>) -> Option<usize> {
     columns?.to_str()?.parse().ok().filter(|it| *it > 0)
 }
 
+/// A line in lines of `width` characters, of which those behind the first are `hang` to the right. No
+/// word is cut.
+pub(crate) fn wrapped(line: &str, width: usize, hang: usize) -> String {
+    let (mut res, mut column, mut is_blank) = (String::with_capacity(line.len()), 0, true);
+    for (i, word) in line.split(' ').enumerate() {
+        let len = word.chars().count();
+        if !word.is_empty() && !is_blank && column + 1 + len > width {
+            res.truncate(res.trim_end().len());
+            res += &format!("\n{:hang$}", "");
+            column = hang;
+        } else if i > 0 {
+            res.push(' ');
+            column += 1;
+        }
+        is_blank &= word.is_empty();
+        res += word;
+        column += len;
+    }
+    res
+}
+
 /// A text in the colour of its tone, where colours are shown.
 pub(crate) fn toned(stream: Stream, tone: Tone, text: &str) -> String {
     match has_colours(stream) {
@@ -86,6 +107,21 @@ mod tests {
             [(None, None), (Some("80"), Some(80)), (Some("0"), None), (Some("wide"), None)]
         {
             assert_eq!(chosen_width(columns.map(OsStr::new)), expected, "{columns:?}");
+        }
+    }
+
+    #[test]
+    fn lines_are_wrapped_between_words() {
+        for (line, width, hang, expected) in [
+            ("one two three", 7, 0, "one two\nthree"),
+            ("one two three", 7, 2, "one two\n  three"),
+            ("  one  two", 6, 4, "  one\n    two"),
+            ("/a/long/path and more", 8, 1, "/a/long/path\n and\n more"),
+            ("  indented", 4, 2, "  indented"),
+            ("naïve ones", 10, 0, "naïve ones"),
+            ("", 4, 2, ""),
+        ] {
+            assert_eq!(wrapped(line, width, hang), expected, "{line:?}");
         }
     }
 

@@ -61,7 +61,7 @@ fn commands() -> Vec<Command> {
             collect(it, all);
         });
     }
-    let mut root = Cli::command();
+    let mut root = Cli::command().term_width(0);
     root.build();
     let mut all = Vec::new();
     collect(&root, &mut all);

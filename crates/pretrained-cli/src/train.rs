@@ -1,6 +1,7 @@
 //! `pretrained train`: a run with checkpoints, and going on with one.
 
 use std::{
+    convert::Infallible,
     path::{Path, PathBuf},
     process::ExitCode,
 };
@@ -9,12 +10,12 @@ use anyhow::{Context, bail};
 use pretrained::{
     Trainer,
     artifact::{AutoConfig, CONFIG},
-    checkpoint::Checkpoints,
+    checkpoint::{Checkpoint, Checkpoints, MANIFEST},
     config::Config,
     data,
     tokenizer::AutoTokenizer,
-    torch::{AutoModelForCausalLM, Kind, LoadOptions},
-    train::{Action, Ended, Outcome, Resume, TrainingArguments},
+    torch::{AutoModelForCausalLM, Device, Kind, LoadOptions},
+    train::{self, Action, Ended, Outcome, Resume, TrainerState, TrainingArguments},
 };
 use signal_hook::consts::{SIGINT, SIGTERM};
 
@@ -26,9 +27,9 @@ use crate::{
 /// Train a model: a new one from a configuration, or one that is there.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "The finished model is saved into the run's directory, beside the checkpoints. Interrupted by SIGINT or
-SIGTERM the run finishes its step, saves a checkpoint and ends with 130 or 143; a second signal ends it
-at once.
+    after_help = "The finished model is saved into the run's directory, beside the checkpoints. \
+                  Interrupted by SIGINT or SIGTERM the run finishes its step, saves a checkpoint and ends \
+                  with 130 or 143; a second signal ends it at once.
 
 Examples:
   pretrained train --output-dir run --model llama --text notes.txt --save-total-limit 2
@@ -65,9 +66,9 @@ pub(crate) struct Args {
     block_size: Option<usize>,
     #[command(flatten)]
     datasets: datasets::DatasetOptions,
-    /// Type of the weights while training: float32, bfloat16, or auto for that of the files
-    #[arg(long, value_name = "DTYPE", default_value = "float32")]
-    dtype: String,
+    /// Type of the weights while training; auto: that of the files
+    #[arg(long, value_enum, value_name = "DTYPE", default_value_t = TrainDtype::Float32)]
+    dtype: TrainDtype,
     /// Leave parameters as they are whose names in the files begin so, such as model.embed_tokens or
     /// model.layers.0
     #[arg(long, num_args = 1.., value_name = "NAME")]
@@ -84,12 +85,19 @@ pub(crate) struct Args {
     options: TrainingOptions,
 }
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum TrainDtype {
+    Float32,
+    Bfloat16,
+    Auto,
+}
+
 pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
     let arguments = args.options.arguments(args.args.as_deref(), &args.output_dir)?;
     arguments.check()?;
     check_output_dir(&args)?;
     let interrupt = Interrupt::install(&[SIGINT, SIGTERM])?;
-    let res = train(args, arguments, &interrupt);
+    let res = run_until(&interrupt, args, arguments);
     match (&res, interrupt.signal()) {
         (Err(e), Some(signal)) if matches!(e.downcast_ref(), Some(data::Error::Stopped)) => {
             output::note("interrupted before the first step");
@@ -99,10 +107,10 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
     }
 }
 
-fn train(
+fn run_until(
+    interrupt: &Interrupt,
     args: Args,
     arguments: TrainingArguments,
-    interrupt: &Interrupt,
 ) -> anyhow::Result<ExitCode> {
     let (config, tokenizer_dir) = match (&args.model, &args.config, &args.tokenizer) {
         (Some(model), _, tokenizer) => {
@@ -113,16 +121,17 @@ fn train(
     };
     let tokenizer = AutoTokenizer::from_pretrained(sources::tokenizer(tokenizer_dir)?)?;
     let block_size = args.block_size.unwrap_or_else(|| default_block_size(&config));
-    // Before the text is tokenized, which may take minutes.
+    // All that can be wrong is found before the text is tokenized, which may take minutes.
     check_fit(&args, &config, &tokenizer, block_size)?;
+    let device = if arguments.use_cpu { Device::Cpu } else { args.device.get()? };
+    let mut model = model(&args, config, arguments.seed, device)?;
+    freeze(&mut model, &args.freeze)?;
     let mut datasets =
         args.datasets.datasets(&tokenizer, interrupt, block_size, !arguments.disable_tqdm);
     let train_dataset = datasets
         .train(&args.text, &args.data)?
         .context("--text or --data says what to train on")?;
     let eval_dataset = datasets.eval(&args.eval_text, &args.eval_data)?;
-    let mut model = model(&args, config, arguments.seed, arguments.use_cpu)?;
-    freeze(&mut model, &args.freeze)?;
     let resume = match &args.resume {
         None => Resume::No,
         Some(None) => Resume::Latest,
@@ -159,12 +168,29 @@ fn check_output_dir(args: &Args) -> anyhow::Result<()> {
     if let Some(named) = named.filter(|it| !it.is_dir()) {
         bail!("{}: no such checkpoint to resume from", named.display());
     }
+    if let Some(named) = named
+        && ![TrainerState::FILE, MANIFEST].iter().any(|it| named.join(it).exists())
+    {
+        let shown = named.display();
+        match Checkpoints::read(named)?.list()?.pop() {
+            Some(it) => {
+                bail!("{shown} is a run, name one of its checkpoints: {}", it.path.display())
+            }
+            None => bail!("{shown} is no checkpoint: it has no {}", TrainerState::FILE),
+        }
+    }
     let is_latest = args.resume.is_some() && named.is_none();
     if is_latest && !dir.exists() {
         bail!("{shown} does not exist, so there is nothing to resume: leave out --resume");
     }
-    let has_checkpoints = dir.is_dir() && !Checkpoints::read(dir)?.list()?.is_empty();
-    if !is_latest && !has_checkpoints && dir.join(CONFIG).exists() {
+    let newest = if dir.is_dir() { Checkpoints::read(dir)?.list()?.pop() } else { None };
+    if args.resume.is_none()
+        && let Some(Checkpoint { step, .. }) = newest
+    {
+        // The trainer would say so as well, after all text is tokenized.
+        bail!(train::Error::<Infallible>::HasCheckpoints { root: dir.clone(), step });
+    }
+    if !is_latest && newest.is_none() && dir.join(CONFIG).exists() {
         bail!("{shown} holds a model that would be overwritten, choose another --output-dir");
     }
     Ok(())
@@ -178,6 +204,9 @@ fn check_fit(
     block_size: usize,
 ) -> anyhow::Result<()> {
     let path = args.config.as_ref().or(args.model.as_ref()).expect("checked by clap").display();
+    if args.model.is_none() && args.dtype == TrainDtype::Bfloat16 {
+        bail!("--dtype bfloat16 needs --model: a new one starts in float32");
+    }
     let size = |name: &str| usize::try_from(config.get(name)?.as_i64()?).ok();
     // A model that is there may have learned fewer tokens than its tokenizer has room for.
     if let Some(vocab_size) = args.config.is_some().then(|| size("vocab_size")).flatten()
@@ -199,14 +228,12 @@ fn model(
     args: &Args,
     config: Config,
     seed: u64,
-    use_cpu: bool,
+    device: Device,
 ) -> anyhow::Result<AutoModelForCausalLM> {
-    let device = if use_cpu { pretrained::torch::Device::Cpu } else { args.device.get()? };
-    let dtype = match args.dtype.as_str() {
-        "float32" => Some(Kind::Float),
-        "bfloat16" => Some(Kind::BFloat16),
-        "auto" => None,
-        other => bail!("--dtype {other}: float32, bfloat16 or auto is supported"),
+    let dtype = match args.dtype {
+        TrainDtype::Float32 => Some(Kind::Float),
+        TrainDtype::Bfloat16 => Some(Kind::BFloat16),
+        TrainDtype::Auto => None,
     };
     Ok(match &args.model {
         Some(dir) => {
@@ -214,8 +241,7 @@ fn model(
             let options = LoadOptions { device, dtype, ..LoadOptions::default() };
             AutoModelForCausalLM::from_pretrained_with(dir, &options)?
         }
-        // A model starts in float32; `auto` has no files to follow.
-        None if dtype == Some(Kind::BFloat16) => bail!("--dtype bfloat16 needs --model"),
+        // In float32; `auto` has no files to follow.
         None => AutoModelForCausalLM::from_config(config, seed.cast_signed(), device)?,
     })
 }
@@ -278,10 +304,7 @@ const EXIT_BY_SIGNAL: u8 = 128;
 
 #[cfg(test)]
 mod tests {
-    use pretrained::{
-        checkpoint::Checkpoint,
-        train::{LogEntry, TrainerState},
-    };
+    use pretrained::train::LogEntry;
 
     use super::*;
 

@@ -2,7 +2,6 @@
 
 use std::{path::PathBuf, process::ExitCode};
 
-use anyhow::Context;
 use pretrained::tokenizer::{Progress, SpecialTokens, TokenizerTrainer};
 
 use crate::{output, progress::Bar, sources};
@@ -49,12 +48,10 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
         chat_template: None,
     };
     let bar = Bar::bytes("reading");
-    let tokenizer = trainer
-        .train_files(sources::files(&args.text), |progress| match progress {
-            Progress::Counting { done, total } => bar.set(done, total),
-            _ => bar.working("merging pairs"),
-        })
-        .context("train tokenizer")?;
+    let tokenizer = trainer.train_files(sources::files(&args.text), |progress| match progress {
+        Progress::Counting { done, total } => bar.set(done, total),
+        _ => bar.working("merging pairs"),
+    })?;
     bar.finish();
     tokenizer.save_pretrained(&args.out)?;
 

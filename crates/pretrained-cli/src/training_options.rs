@@ -5,6 +5,7 @@ use std::path::Path;
 use anyhow::Context;
 use clap::{Arg, ArgAction, ArgMatches, Command, parser::ValueSource};
 use pretrained::train::{FIELDS, TrainingArguments, other_names};
+use serde_json::Value;
 
 /// The training arguments given on the command line, by name.
 ///
@@ -66,11 +67,11 @@ impl clap::Args for TrainingOptions {
             command.arg(arg.allow_negative_numbers(true))
         });
         fields().fold(command, |command, field| {
-            let choices = choices(field.value);
+            let (choices, default) = (choices(field.value), default_of(field.name));
             let mut arg = Arg::new(field.name)
                 .long(field.name.replace('_', "-"))
                 .alias(field.name)
-                .help(help(field.help.trim(), &choices))
+                .help(help(field.help, default.as_deref(), &choices))
                 .value_name(if choices.is_empty() { field.value } else { "NAME" })
                 // Nothing else begins with a hyphen but the next option.
                 .allow_negative_numbers(true)
@@ -108,11 +109,29 @@ fn choices(value: &str) -> Vec<&str> {
     if value.contains('|') { names } else { Vec::new() }
 }
 
-fn help(text: &str, choices: &[&str]) -> String {
-    match choices {
-        [] => text.to_owned(),
-        choices => format!("{text} [one of: {}]", choices.join(", ")),
+/// What an argument is if nobody says anything; `None` if its help says it in words, or there is nothing
+/// to say.
+fn default_of(name: &str) -> Option<String> {
+    match TrainingArguments::default().get(name)? {
+        // A switch that is off is what everybody expects.
+        Value::Null | Value::Bool(false) => None,
+        Value::Array(words) if words.is_empty() => None,
+        Value::String(text) => Some(text),
+        Value::Number(it) if it.is_f64() => Some(format!("{:?}", it.as_f64()?)),
+        value => Some(value.to_string()),
     }
+}
+
+/// As clap says it of other options.
+fn help(text: &str, default: Option<&str>, choices: &[&str]) -> String {
+    let mut text = text.trim().trim_end_matches('.').to_owned();
+    if let Some(default) = default {
+        text += &format!(" [default: {default}]");
+    }
+    if !choices.is_empty() {
+        text += &format!(" [possible values: {}]", choices.join(", "));
+    }
+    text
 }
 
 #[cfg(test)]
@@ -153,6 +172,25 @@ mod tests {
             &[("bf16", "true"), ("dataloader_pin_memory", "true")],
         );
         check("--local_rank -1 --bf16", &[("bf16", "true"), ("local_rank", "-1")]);
+    }
+
+    #[test]
+    fn help_says_the_defaults_of_hugging_face() {
+        let mut command = TrainingOptions::augment_args(Command::new("train").term_width(0));
+        let help = command.render_long_help().to_string();
+        for line in [
+            "Learning rate after warmup [default: 5e-5]",
+            "Term that keeps Adam's denominator from zero [default: 1e-8]",
+            "overrides num_train_epochs when above 0 [default: -1]",
+            "Steps between checkpoints; below 1, a share of the run [default: 500]",
+            "When a checkpoint is written [default: steps] [possible values: no, steps, epoch, best]",
+            "Writes checkpoints behind the next steps [default: true]",
+            "Newest checkpoints to keep; default: all\n",
+            "Stays on the CPU\n",
+        ] {
+            assert!(format!("{help}\n").contains(line), "{line}: {help}");
+        }
+        assert!(!help.contains("[default: null]") && !help.contains("[default: []]"), "{help}");
     }
 
     #[test]

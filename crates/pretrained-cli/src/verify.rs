@@ -5,7 +5,7 @@ use std::{
 
 use anyhow::Result;
 use pretrained::{
-    artifact::{self, AutoConfig, CONFIG, NonFinite, Strictness, Verification, VerifyOptions},
+    artifact::{self, AutoConfig, CONFIG, NonFinite, OpenOptions, Verification, VerifyOptions},
     checkpoint::{self, Checkpoints, MANIFEST, Report},
     config,
     torch::{self, AutoModelForCausalLM, Device},
@@ -17,6 +17,7 @@ use crate::{
     output::{self, bytes, count, one_line},
     runs, sources,
     terminal::{Stream, Tone, toned},
+    weights_options,
 };
 
 /// Check that a file of weights, a model directory, a checkpoint or a whole run is undamaged.
@@ -32,16 +33,11 @@ pub(crate) struct Args {
     /// A .safetensors or .bin file, a model directory, org/name or org/name@revision from the
     /// Hugging Face cache, a checkpoint, or the directory of a run.
     path: PathBuf,
-    /// The variant of the weights, such as fp16 for model.fp16.safetensors.
-    #[arg(long)]
-    variant: Option<String>,
     /// Also read every value, and name the tensors that have NaN or infinite ones.
     #[arg(long)]
     values: bool,
-    /// Let files pass that break the safetensors format in ways that the reference lets pass, with a
-    /// warning.
-    #[arg(long)]
-    compat: bool,
+    #[command(flatten)]
+    weights: weights_options::Options,
     /// Print JSON.
     #[arg(long)]
     json: bool,
@@ -59,9 +55,10 @@ struct Verified {
 }
 
 pub(crate) fn run(args: Args) -> Result<ExitCode> {
-    let strictness = if args.compat { Strictness::Compat } else { Strictness::Strict };
-    let options = VerifyOptions { variant: args.variant, values: args.values, strictness };
-    let path = sources::weights(&args.path)?;
+    let open = args.weights.open();
+    let path = sources::weights_with(&args.path, &open)?;
+    let OpenOptions { variant, strictness } = open;
+    let options = VerifyOptions { variant, values: args.values, strictness };
     let mut targets = Vec::new();
     if runs::is_run(&path) {
         let checkpoints = Checkpoints::read(&path)?.list()?;
@@ -77,14 +74,14 @@ pub(crate) fn run(args: Args) -> Result<ExitCode> {
 
     let is_whole = verified.iter().all(|it| it.problems.is_empty());
     if args.json {
-        output::print_json(&json!({
+        output::or_closed(output::print_json(&json!({
             "path": path,
             "whole": is_whole,
             "targets": verified.iter().map(Verified::to_json).collect::<Vec<Value>>(),
-        }))?;
+        })))?;
     } else {
         for it in &verified {
-            output::print(it.to_text())?;
+            output::or_closed(output::print(it.to_text()))?;
             for warning in &it.structure.warnings {
                 output::note(format_args!("warning: {warning}"));
             }

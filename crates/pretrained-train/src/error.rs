@@ -46,6 +46,20 @@ pub enum Error<E: std::error::Error + 'static> {
         /// Step of the newest one.
         step: u64,
     },
+    /// The checkpoint that was named is older than others of the run.
+    #[error(
+        "{} is older than checkpoint-{step} in {}, which going on from it would come to and does not \
+         overwrite: name no checkpoint to go on from the newest, or choose another output directory \
+         to go on from this one", from.display(), root.display()
+    )]
+    NewerCheckpoints {
+        /// The run's directory.
+        root: PathBuf,
+        /// Step of the newest one there.
+        step: u64,
+        /// The directory of the one that was named.
+        from: PathBuf,
+    },
     /// There is nothing to resume from.
     #[error("{} has no checkpoint to resume from{reason}", root.display())]
     NoCheckpoint {

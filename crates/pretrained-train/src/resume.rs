@@ -32,10 +32,9 @@ pub(crate) fn restore<T: Task, A: Into<Action>, F: FnMut(&Event<'_>) -> A>(
             if let Some(reason) = fault_of(&path) {
                 return Err(Error::Damaged { path, reason });
             }
+            run.refuse_to_overwrite(&path)?;
             run.restore(&path).map_err(|source| Error::Restore { path: path.clone(), source })?;
-            let checkpoint = Checkpoint { step: run.state.global_step, path };
-            run.refuse_to_overwrite(&checkpoint)?;
-            checkpoint
+            Checkpoint { step: run.state.global_step, path }
         }
         Resume::Latest => run.restore_latest()?,
     };
@@ -226,12 +225,15 @@ impl<T: Task, A: Into<Action>, F: FnMut(&Event<'_>) -> A> Run<'_, '_, T, F> {
     }
 
     /// A run that goes on from an older checkpoint would come to where newer ones are.
-    fn refuse_to_overwrite(&self, from: &Checkpoint) -> Result<(), Error<T::Error>> {
+    fn refuse_to_overwrite(&self, from: &Path) -> Result<(), Error<T::Error>> {
+        let state = fs::read_to_string(from.join(TrainerState::FILE)).ok();
+        // What cannot be read is told by what restores it.
+        let Some(state) = state.and_then(|it| TrainerState::parse(&it).ok()) else { return Ok(()) };
         let latest = self.checkpoints.latest()?.checkpoint;
-        match latest.filter(|it| it.step > from.step) {
+        match latest.filter(|it| it.step > state.global_step) {
             Some(newer) => {
                 let root = self.checkpoints.root().to_owned();
-                Err(Error::HasCheckpoints { root, step: newer.step })
+                Err(Error::NewerCheckpoints { root, step: newer.step, from: from.to_owned() })
             }
             None => Ok(()),
         }

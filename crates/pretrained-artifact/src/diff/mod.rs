@@ -1,10 +1,12 @@
 //! What differs between two models.
 
+mod numbers;
 mod values;
 
 use std::{
     cmp,
     collections::{BTreeMap, BTreeSet},
+    mem,
     path::{Path, PathBuf},
     sync::atomic::{AtomicU64, Ordering},
 };
@@ -15,7 +17,7 @@ use pretrained_tokenizer::TokenizerFiles;
 use rayon::prelude::*;
 
 use crate::{
-    CONFIG, Error, GENERATION_CONFIG, OpenOptions, TensorInfo, Weights, artifact, cache,
+    CONFIG, Error, GENERATION_CONFIG, OpenOptions, TensorInfo, Warning, Weights, artifact, cache,
     stream::natural_order,
 };
 
@@ -37,13 +39,22 @@ pub struct Difference {
     pub only_a: Vec<TensorSpec>,
     /// Tensors that `b` alone has, by name.
     pub only_b: Vec<TensorSpec>,
-    /// Tensors of another element type or shape, as in `a` and as in `b`, by name.
+    /// Tensors of another shape, or of two element types that are not compared as numbers, as in `a`
+    /// and as in `b`, by name.
     pub mismatched: Vec<(TensorSpec, TensorSpec)>,
+    /// Tensors of the same shape and of two element types, compared as numbers: those first that are
+    /// not equal however they are converted, then those that are not equal as they are, each by falling
+    /// [`DtypeChange::max_abs`].
+    pub dtypes: Vec<DtypeChange>,
     /// Tensors with other values: those first where something is not a number on one side, then by
     /// falling [`ValueChange::max_abs`].
     pub values: Vec<ValueChange>,
     /// How many tensors are the same, bit for bit.
     pub same: usize,
+    /// What is odd about the files of `a`.
+    pub warnings_a: Vec<Warning>,
+    /// What is odd about the files of `b`.
+    pub warnings_b: Vec<Warning>,
 }
 
 /// A key of a configuration; one inside of another is `outer.inner`.
@@ -88,6 +99,30 @@ pub struct ValueChange {
     pub mean_abs: Option<f64>,
 }
 
+/// A tensor of the same shape and of two element types, compared number by number.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DtypeChange {
+    /// The tensor, as it is in `a`.
+    pub tensor: TensorSpec,
+    /// Its element type in `b`.
+    pub dtype_b: Dtype,
+    /// How many elements it has.
+    pub elements: u64,
+    /// How many are other numbers. `0.0` and `-0.0` are the same, and so are NaN and NaN.
+    pub differing: u64,
+    /// How many of these have no difference, as one of the two is NaN.
+    pub not_numbers: u64,
+    /// The largest difference between two numbers. `None` if there are none.
+    pub max_abs: Option<f64>,
+    /// The mean difference of all elements that have one, the equal ones included.
+    pub mean_abs: Option<f64>,
+    /// How many are other numbers once those of `b` are converted to the type of `a`, as
+    /// [`convert`](crate::convert) does it. `None` if there is no such conversion.
+    pub differing_as_a: Option<u64>,
+    /// How many are other numbers once those of `a` are converted to the type of `b`.
+    pub differing_as_b: Option<u64>,
+}
+
 impl Difference {
     /// Whether there is none.
     pub fn is_none(&self) -> bool {
@@ -96,6 +131,7 @@ impl Difference {
             && self.only_a.is_empty()
             && self.only_b.is_empty()
             && self.mismatched.is_empty()
+            && self.dtypes.is_empty()
             && self.values.is_empty()
     }
 }
@@ -115,7 +151,7 @@ pub fn diff(
     options: &OpenOptions,
     progress: impl Fn(u64, u64) + Sync,
 ) -> Result<Difference, Error> {
-    let (a, b) = (Side::open(a.as_ref(), options)?, Side::open(b.as_ref(), options)?);
+    let (mut a, mut b) = (Side::open(a.as_ref(), options)?, Side::open(b.as_ref(), options)?);
     let mut difference = Difference {
         a: a.path.clone(),
         b: b.path.clone(),
@@ -125,19 +161,28 @@ pub fn diff(
         only_a: only(&a.weights, &b.weights),
         only_b: only(&b.weights, &a.weights),
         mismatched: Vec::new(),
+        dtypes: Vec::new(),
         values: Vec::new(),
         same: 0,
+        warnings_a: mem::take(&mut a.warnings),
+        warnings_b: mem::take(&mut b.warnings),
     };
     if let (Some(a), Some(b)) = (&a.model, &b.model) {
         difference.are_models = true;
         difference.configs = a.configs(b);
         difference.tokenizer_files = file_changes(&a.tokenizer, &b.tokenizer);
     }
-    let mut comparable = Vec::new();
+    let (mut comparable, mut convertible) = (Vec::new(), Vec::new());
     for spec in a.weights.specs() {
         match b.weights.info(&spec.name) {
             Some(info) if info == (TensorInfo { dtype: spec.dtype, shape: &spec.shape }) => {
                 comparable.push(spec);
+            }
+            Some(TensorInfo { dtype, shape })
+                if shape == spec.shape
+                    && [dtype, spec.dtype].iter().all(|it| numbers::are(*it)) =>
+            {
+                convertible.push((spec, dtype));
             }
             Some(TensorInfo { dtype, shape }) => {
                 let other = TensorSpec { name: spec.name.clone(), dtype, shape: shape.to_vec() };
@@ -147,9 +192,14 @@ pub fn diff(
         }
     }
     difference.mismatched.sort_by(|a, b| natural_order(&a.0.name, &b.0.name));
+    let read = comparable.iter().chain(convertible.iter().map(|it| &it.0));
+    let total = read.map(|it| info(it).byte_len()).fold(0, u64::saturating_add);
+    let done = AtomicU64::new(0);
+    let progress = |n: u64| progress(done.fetch_add(n, Ordering::Relaxed) + n, total);
     let n = comparable.len();
     difference.values = value_changes(&a.weights, &b.weights, comparable, progress)?;
     difference.same = n - difference.values.len();
+    difference.dtypes = dtype_changes(&a.weights, &b.weights, convertible, progress)?;
     Ok(difference)
 }
 
@@ -158,6 +208,7 @@ struct Side {
     path: PathBuf,
     model: Option<Model>,
     weights: Weights,
+    warnings: Vec<Warning>,
     /// Nobody replaces its files while it is looked at.
     _unchanged: Option<pretrained_fs::Recovered>,
 }
@@ -174,15 +225,16 @@ impl Side {
         let path = cache::resolve(path)?;
         if !path.is_dir() {
             let weights = Weights::open_file(&path, options.strictness)?;
-            return Ok(Side { path, model: None, weights, _unchanged: None });
+            let warnings = weights.odd();
+            return Ok(Side { path, model: None, weights, warnings, _unchanged: None });
         }
         let (dir, unchanged) = artifact::open_dir(&path)?;
         let config = artifact::read_config(&dir)?;
-        let (weights, _) = artifact::open_weights(&dir, Some(&config), options)?;
+        let (weights, warnings) = artifact::open_weights(&dir, Some(&config), options)?;
         let generation_config = artifact::read_generation_config(&dir)?;
         let tokenizer = TokenizerFiles::read(&path)?;
         let model = Some(Model { config, generation_config, tokenizer });
-        Ok(Side { path, model, weights, _unchanged: Some(unchanged) })
+        Ok(Side { path, model, weights, warnings, _unchanged: Some(unchanged) })
     }
 }
 
@@ -250,16 +302,10 @@ fn value_changes(
     a: &Weights,
     b: &Weights,
     tensors: Vec<TensorSpec>,
-    progress: impl Fn(u64, u64) + Sync,
+    progress: impl Fn(u64) + Sync,
 ) -> Result<Vec<ValueChange>, Error> {
-    let info = |it: &TensorSpec| a.info(&it.name).map_or(0, |it| it.byte_len());
-    let total = tensors.iter().map(info).fold(0, u64::saturating_add);
-    let done = AtomicU64::new(0);
     let compared = tensors.into_par_iter().map(|tensor| {
-        let sums = values::compare(a, b, &tensor, |n| {
-            let before = done.fetch_add(n, Ordering::Relaxed);
-            progress(before + n, total);
-        })?;
+        let sums = values::compare(a, b, &tensor, &progress)?;
         Ok((sums.differing > 0).then(|| ValueChange::new(tensor, &sums)))
     });
     let compared: Vec<Option<ValueChange>> = compared.collect::<Result<_, Error>>()?;
@@ -268,29 +314,80 @@ fn value_changes(
     Ok(changes)
 }
 
+/// Compares the numbers of tensors that both have, of one shape and of two types.
+fn dtype_changes(
+    a: &Weights,
+    b: &Weights,
+    tensors: Vec<(TensorSpec, Dtype)>,
+    progress: impl Fn(u64) + Sync,
+) -> Result<Vec<DtypeChange>, Error> {
+    let compared = tensors.into_par_iter().map(|(tensor, dtype_b)| {
+        let found = numbers::compare(a, b, &tensor, dtype_b, &progress)?;
+        Ok(DtypeChange::new(tensor, dtype_b, &found))
+    });
+    let mut changes: Vec<DtypeChange> = compared.collect::<Result<_, Error>>()?;
+    changes.sort_by(DtypeChange::order);
+    Ok(changes)
+}
+
+fn info(tensor: &TensorSpec) -> TensorInfo<'_> {
+    TensorInfo { dtype: tensor.dtype, shape: &tensor.shape }
+}
+
 impl ValueChange {
     fn new(tensor: TensorSpec, sums: &values::Sums) -> ValueChange {
-        let elements = TensorInfo { dtype: tensor.dtype, shape: &tensor.shape }.elements();
-        let values::Sums { differing, not_numbers, max, sum } = *sums;
-        let measured = elements - not_numbers;
-        let has_numbers = measured > 0 && has_values(tensor.dtype);
-        ValueChange {
-            tensor,
-            elements,
-            differing,
-            not_numbers,
-            max_abs: has_numbers.then_some(max),
-            mean_abs: has_numbers.then(|| sum / measured as f64),
-        }
+        let elements = info(&tensor).elements();
+        let has_numbers = has_values(tensor.dtype);
+        let (max_abs, mean_abs) =
+            if has_numbers { sums.max_and_mean(elements) } else { (None, None) };
+        let values::Sums { differing, not_numbers, .. } = *sums;
+        ValueChange { tensor, elements, differing, not_numbers, max_abs, mean_abs }
     }
 
     /// The worst first.
     fn order(&self, other: &ValueChange) -> cmp::Ordering {
-        let rank = |it: &ValueChange| (it.not_numbers > 0, it.max_abs.unwrap_or(-1.0));
-        let ((a_odd, a), (b_odd, b)) = (rank(self), rank(other));
-        let by_size = b_odd.cmp(&a_odd).then(b.total_cmp(&a));
-        by_size.then_with(|| natural_order(&self.tensor.name, &other.tensor.name))
+        let worst = by_size((self.not_numbers, self.max_abs), (other.not_numbers, other.max_abs));
+        worst.then_with(|| natural_order(&self.tensor.name, &other.tensor.name))
     }
+}
+
+impl DtypeChange {
+    /// Whether all elements are the same numbers, once either side is converted to the type of the
+    /// other.
+    pub fn is_equal_converted(&self) -> bool {
+        self.differing == 0 || [self.differing_as_a, self.differing_as_b].contains(&Some(0))
+    }
+
+    fn new(tensor: TensorSpec, dtype_b: Dtype, found: &numbers::Compared) -> DtypeChange {
+        let elements = info(&tensor).elements();
+        let (max_abs, mean_abs) = found.sums.max_and_mean(elements);
+        DtypeChange {
+            tensor,
+            dtype_b,
+            elements,
+            differing: found.sums.differing,
+            not_numbers: found.sums.not_numbers,
+            max_abs,
+            mean_abs,
+            differing_as_a: found.as_a,
+            differing_as_b: found.as_b,
+        }
+    }
+
+    /// The worst first.
+    fn order(&self, other: &DtypeChange) -> cmp::Ordering {
+        let equal = |it: &DtypeChange| (it.is_equal_converted(), it.differing == 0);
+        let worst = by_size((self.not_numbers, self.max_abs), (other.not_numbers, other.max_abs));
+        let worst = equal(self).cmp(&equal(other)).then(worst);
+        worst.then_with(|| natural_order(&self.tensor.name, &other.tensor.name))
+    }
+}
+
+/// Those that are not numbers on one side first, then by falling difference.
+fn by_size(a: (u64, Option<f64>), b: (u64, Option<f64>)) -> cmp::Ordering {
+    let rank = |(not_numbers, max): (u64, Option<f64>)| (not_numbers > 0, max.unwrap_or(-1.0));
+    let ((a_odd, a), (b_odd, b)) = (rank(a), rank(b));
+    b_odd.cmp(&a_odd).then(b.total_cmp(&a))
 }
 
 /// Whether elements of this type are read as numbers.

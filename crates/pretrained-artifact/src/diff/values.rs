@@ -43,7 +43,15 @@ pub(super) fn compare(
 }
 
 impl Sums {
-    fn and(self, other: Sums) -> Sums {
+    /// The largest and the mean difference of so many elements, if any of them has one.
+    pub(super) fn max_and_mean(&self, elements: u64) -> (Option<f64>, Option<f64>) {
+        match elements - self.not_numbers {
+            0 => (None, None),
+            measured => (Some(self.max), Some(self.sum / measured as f64)),
+        }
+    }
+
+    pub(super) fn and(self, other: Sums) -> Sums {
         Sums {
             differing: self.differing + other.differing,
             not_numbers: self.not_numbers + other.not_numbers,

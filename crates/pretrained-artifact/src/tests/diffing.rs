@@ -3,7 +3,7 @@ use std::{fs, path::Path};
 use pretrained_safetensors::{Dtype, Layout, Metadata, TensorSpec};
 
 use super::{LLAMA, layouts::layout_dir, save_ab, temp, write_sharded, write_weights};
-use crate::{ConfigChange, Difference, FileChange, OpenOptions, diff};
+use crate::{ConfigChange, ConvertOptions, Difference, FileChange, OpenOptions, convert, diff};
 
 fn difference(a: &Path, b: &Path) -> Difference {
     diff(a, b, &OpenOptions::default(), |_, _| ()).expect("two that can be compared")
@@ -38,9 +38,43 @@ fn one_model_has_the_same_tensors_in_any_layout() {
     }
     assert!(difference(&single, &single).is_none());
     let bf16 = difference(&single, &layout_dir("bf16"));
-    assert_eq!((bf16.mismatched.len(), bf16.same), (12, 0));
-    let dtypes = (bf16.mismatched[0].0.dtype, bf16.mismatched[0].1.dtype);
-    assert_eq!(dtypes, (Dtype::F32, Dtype::BF16));
+    assert_eq!((bf16.mismatched.len(), bf16.dtypes.len(), bf16.same), (0, 12, 0));
+    assert_eq!((bf16.dtypes[0].tensor.dtype, bf16.dtypes[0].dtype_b), (Dtype::F32, Dtype::BF16));
+}
+
+#[test]
+fn a_conversion_is_told_from_another_model() {
+    let dir = temp();
+    let [model, half, other] =
+        ["a", "b", "c"].map(|it| dir.path().join(it).with_extension("safetensors"));
+    // More than one piece, with a rest.
+    let mut values: Vec<f32> = (0..100_001).map(|i| (i as f32).sin()).collect();
+    write(&model, &[("exact", &[0.5, -2.0]), ("long", &values), ("other.shape", &[1.0])]);
+    *values.last_mut().expect("some") += 2.0;
+    write(&other, &[("exact", &[0.5, -2.0]), ("long", &values), ("other.shape", &[1.0, 1.0])]);
+    let options = ConvertOptions { dtype: Some(Dtype::BF16), ..ConvertOptions::default() };
+    convert(&model, &half, &options, |_, _| ()).expect("converted");
+
+    let found = difference(&model, &half);
+    assert!(!found.is_none() && found.mismatched.is_empty(), "another type is a difference");
+    let [long, exact, _] = &found.dtypes[..] else { panic!("three of a shape: {found:?}") };
+    assert_eq!((&*long.tensor.name, long.elements, long.not_numbers), ("long", 100_001, 0));
+    assert!(long.differing > 90_000 && long.is_equal_converted(), "{long:?}");
+    assert_eq!((long.differing_as_a, long.differing_as_b), (Some(long.differing), Some(0)));
+    // Half of a unit in the last of eight places, below one.
+    assert!(long.max_abs.is_some_and(|it| it > 0.0 && it <= 2f64.powi(-9)), "{long:?}");
+    assert_eq!((&*exact.tensor.name, exact.differing, exact.max_abs), ("exact", 0, Some(0.0)));
+    let back = difference(&half, &model);
+    assert_eq!((back.dtypes[0].differing_as_a, back.dtypes[0].max_abs), (Some(0), long.max_abs));
+
+    let found = difference(&other, &half);
+    let (long, shape) = (&found.dtypes[0], &found.mismatched[0]);
+    assert_eq!((long.differing_as_b, long.is_equal_converted()), (Some(1), false));
+    assert!(long.max_abs.is_some_and(|it| (it - 2.0).abs() < 0.01), "{long:?}");
+    assert_eq!((shape.0.dtype, shape.1.dtype), (Dtype::F32, Dtype::BF16), "not comparable");
+    for _ in 0..8 {
+        assert_eq!(difference(&other, &half), found, "to the last bit of the mean");
+    }
 }
 
 #[test]

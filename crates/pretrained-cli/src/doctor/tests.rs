@@ -1,7 +1,7 @@
 use std::path::PathBuf;
 
 use super::*;
-use crate::machine::Cache;
+use crate::machine::{Cache, ThreadLimit};
 
 /// A machine with nothing to find fault with.
 fn sound() -> Machine {
@@ -29,7 +29,7 @@ fn sound() -> Machine {
         }),
         broken_compute: None,
         cores: 8,
-        thread_limit: None,
+        thread_limits: Vec::new(),
         cpu: Cpu { is_x86: true, avx2: true, ..Cpu::default() },
         places: vec![place(CURRENT, "/home/u"), place("temporary files", "/tmp")],
         model_cache: Some(Cache { path: PathBuf::from("/home/u/.cache"), bytes: Some(1 << 30) }),
@@ -45,7 +45,7 @@ fn check(change: impl FnOnce(&mut Machine), is_broken: bool, problem: &str) {
     assert_eq!(found.len(), 1, "{found:?}");
     assert_eq!((&*found[0].problem, found[0].is_broken), (problem, is_broken));
     assert!(!found[0].fix.is_empty());
-    let text = to_text(&machine, &found);
+    let text = to_text(&machine, &found, None);
     assert!(text.contains(&format!("{problem}; fix: {}", found[0].fix)), "{text}");
     assert_eq!(text.contains("all is well"), !is_broken, "{text}");
     assert_eq!(to_json(&machine, &found)["well"], !is_broken);
@@ -55,7 +55,7 @@ fn check(change: impl FnOnce(&mut Machine), is_broken: bool, problem: &str) {
 fn a_sound_machine_has_no_faults() {
     let machine = sound();
     assert_eq!(faults(&machine), []);
-    let text = to_text(&machine, &[]);
+    let text = to_text(&machine, &[], None);
     let expected = format!(
         "\
 pretrained         {}
@@ -89,6 +89,43 @@ fn one_thread_for_each_core_of_two_is_as_it_should_be() {
     assert_eq!(faults(&machine), []);
 }
 
+fn limit(name: &'static str, value: &str) -> ThreadLimit {
+    ThreadLimit { name, value: value.to_owned() }
+}
+
+#[test]
+fn a_number_of_threads_that_is_none_is_told() {
+    for value in ["0", "-1", "all", "2x", "4,", "4,0", "99999999999999"] {
+        let problem = format!("MKL_NUM_THREADS={value} is no number of threads, and not obeyed");
+        check(|it| it.thread_limits = vec![limit("MKL_NUM_THREADS", value)], false, &problem);
+    }
+    for value in ["8", " 8 ", "8,2", "8, 2, 1"] {
+        let mut machine = sound();
+        machine.thread_limits = vec![limit("OMP_NUM_THREADS", value)];
+        assert_eq!(faults(&machine), [], "{value}");
+    }
+    // One that is obeyed is told beside one that is not.
+    let mut machine = sound();
+    machine.thread_limits = vec![limit("OMP_NUM_THREADS", "0"), limit("MKL_NUM_THREADS", "2")];
+    machine.libtorch.as_mut().expect("there is one").threads = 2;
+    assert_eq!(faults(&machine).len(), 2);
+}
+
+#[test]
+fn a_narrow_terminal_has_whole_words_and_whole_paths() {
+    let mut machine = sound();
+    machine.cpu.avx2 = false;
+    machine.libtorch.as_mut().expect("there is one").cuda = Cuda::NoDevice;
+    let faults = faults(&machine);
+    let whole = to_text(&machine, &faults, None);
+    let narrow = to_text(&machine, &faults, Some(50));
+    assert!(narrow.lines().all(|it| it.chars().count() <= 50), "{narrow}");
+    assert!(narrow.lines().count() > whole.lines().count(), "{narrow}");
+    let words = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+    assert_eq!(words(&narrow), words(&whole));
+    assert!(narrow.contains("\n                   "), "values stay in their column: {narrow}");
+}
+
 #[test]
 fn every_fault_is_told_with_its_fix() {
     let with_libtorch = |change: fn(&mut Libtorch)| {
@@ -120,7 +157,7 @@ fn every_fault_is_told_with_its_fix() {
     );
     check(
         |it| {
-            it.thread_limit = Some("OMP_NUM_THREADS=1".to_owned());
+            it.thread_limits = vec![limit("OMP_NUM_THREADS", "1")];
             with_libtorch(|it| it.threads = 1)(it);
         },
         false,

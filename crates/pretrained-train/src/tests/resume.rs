@@ -208,7 +208,14 @@ fn checkpoints_without_resume_are_an_error() {
     // An older one of the same run would run into the newer ones.
     let older = Resume::From(dir.path().join("checkpoint-4"));
     let error = run(dir.path(), &mut Toy::default(), &args, older).expect_err("refused");
-    assert!(error.to_string().contains("has checkpoints already"), "{error}");
+    assert_eq!(
+        error.to_string(),
+        format!(
+            "{root}/checkpoint-4 is older than checkpoint-9 in {root}, which going on from it would come \
+             to and does not overwrite: name no checkpoint to go on from the newest, or choose another \
+             output directory to go on from this one"
+        )
+    );
     assert_eq!(steps_on_disk(dir.path()), [4, 8, 9]);
 }
 
