@@ -214,31 +214,6 @@ fn facts(args: &TrainingArguments, plan: &Plan, dims: &Dims) -> BTreeMap<String,
     res
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn losses_of_a_log_are_those_of_its_steps() {
-        let entry = |step: u64, name: &str, value: f64| {
-            let mut entry = LogEntry::default();
-            entry.insert(name, value);
-            entry.insert_count("step", step);
-            entry
-        };
-        assert_eq!(Losses::of_log(&[]), Losses::default());
-        let log = [
-            entry(10, "loss", 4.0),
-            entry(10, "eval_loss", 9.0),
-            entry(15, "loss", f64::NAN),
-            entry(20, "loss", 3.0),
-            entry(25, "loss", 2.0),
-            entry(25, "train_loss", 7.0),
-        ];
-        assert_eq!(Losses::of_log(&log), Losses { sum: 40.0 + 30.0 + 10.0, steps: 25 });
-    }
-}
-
 const ARGUMENTS: &[&str] = &[
     "per_device_train_batch_size",
     "gradient_accumulation_steps",
@@ -271,3 +246,28 @@ const EVALUATION: &[&str] = &[
     "early_stopping_patience",
     "early_stopping_threshold",
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn losses_of_a_log_are_those_of_its_steps() {
+        let entry = |step: u64, name: &str, value: f64| {
+            let mut entry = LogEntry::default();
+            entry.insert(name, value);
+            entry.insert_count("step", step);
+            entry
+        };
+        assert_eq!(Losses::of_log(&[]), Losses::default());
+        let log = [
+            entry(10, "loss", 4.0),
+            entry(10, "eval_loss", 9.0),
+            entry(15, "loss", f64::NAN),
+            entry(20, "loss", 3.0),
+            entry(25, "loss", 2.0),
+            entry(25, "train_loss", 7.0),
+        ];
+        assert_eq!(Losses::of_log(&log), Losses { sum: 40.0 + 30.0 + 10.0, steps: 25 });
+    }
+}
