@@ -2,6 +2,7 @@
 
 use std::{
     io::{self, BufRead},
+    num::NonZeroUsize,
     path::PathBuf,
     process::ExitCode,
 };
@@ -38,7 +39,7 @@ pub(crate) struct Args {
     no_normalize: bool,
     /// How many texts to run at once
     #[arg(long, value_name = "N")]
-    batch_size: Option<usize>,
+    batch_size: Option<NonZeroUsize>,
     /// Cut longer texts to so many tokens
     #[arg(long, value_name = "N")]
     max_length: Option<usize>,
@@ -73,7 +74,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
         };
     }
     options.normalize &= !args.no_normalize;
-    options.batch_size = args.batch_size.unwrap_or(options.batch_size);
+    options.batch_size = args.batch_size.map_or(options.batch_size, NonZeroUsize::get);
     options.max_length = args.max_length.or(options.max_length);
 
     let tokenizer = AutoTokenizer::from_pretrained(&dir)?;

@@ -1,6 +1,6 @@
 //! `pretrained eval`: how well a model predicts a text.
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{num::NonZeroUsize, path::PathBuf, process::ExitCode};
 
 use pretrained::{
     config::Config,
@@ -26,8 +26,8 @@ pub(crate) struct Args {
     #[arg(long, value_name = "N")]
     block_size: Option<usize>,
     /// Blocks in one batch
-    #[arg(long, value_name = "N", default_value_t = 8)]
-    batch_size: usize,
+    #[arg(long, value_name = "N", default_value = "8")]
+    batch_size: NonZeroUsize,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -43,7 +43,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
     let data = TextDataset::whole_from_files(&args.text, &tokenizer, block_size)?;
 
     let bar = Bar::steps("evaluating");
-    let evaluation = evaluate(&model, &data, args.batch_size, |done| {
+    let evaluation = evaluate(&model, &data, args.batch_size.get(), |done| {
         bar.set(done as u64, data.len() as u64);
     })?;
     bar.finish();

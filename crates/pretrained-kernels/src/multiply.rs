@@ -33,7 +33,9 @@ pub enum Error {
         found: usize,
     },
     /// What is multiplied is not made of rows as long as the matrix's.
-    #[error("{found} numbers are no rows of {n_in}; give 1 to {MAX_ROWS} of them")]
+    #[error(
+        "{found} numbers are no rows of {n_in}; give whole rows, and to multiply 1 to {MAX_ROWS} of them"
+    )]
     Input {
         /// How long a row is.
         n_in: usize,

@@ -176,7 +176,7 @@ impl GenerationOptions {
             processors::remove_invalid(scores);
         }
         if let Some((start, factor)) = self.exponential_decay_length_penalty {
-            processors::exponential_decay(scores, eos, len, n_prompt + start, factor);
+            processors::exponential_decay(scores, eos, len, n_prompt.saturating_add(start), factor);
         }
         processors::suppress(scores, &self.suppress_tokens);
         let forced_first = n_prompt == 1 && self.forced_bos_token_id.is_some();

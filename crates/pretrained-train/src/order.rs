@@ -65,7 +65,7 @@ impl Order {
         };
         let res = Order {
             n_examples: u32::try_from(n_examples)
-                .map_err(|_| conflict("train_dataset", "has more than 2^32 examples"))?,
+                .map_err(|_| conflict("train_dataset", "has 2^32 examples or more"))?,
             batch_size: args.per_device_train_batch_size,
             accumulation: args.gradient_accumulation_steps,
             drop_last: args.dataloader_drop_last,
