@@ -7,6 +7,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
+use pretrained::Config;
 use serde_json::json;
 
 use self::fences::{commands, fences};
@@ -44,6 +45,11 @@ fn run(document: &Path, fixture: &Path) -> usize {
                 let given =
                     json!({"document": document, "code": block, "directory": scratch.path()});
                 python::call("documents.run", given);
+            }
+            // The book's JSON is a configuration.
+            "json" => {
+                let config = Config::parse(&block).expect("JSON");
+                config.architecture().expect("a model that is supported");
             }
             _ => (),
         }

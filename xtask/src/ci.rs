@@ -6,15 +6,18 @@ use anyhow::{Context, Result};
 
 use crate::process::{self, cargo};
 use crate::test::{TORCH_FEATURES, TORCH_PACKAGES};
-use crate::{book, browser, consumer, deps, features, libtorch, lint, package, readme, tidy, venv};
+use crate::{
+    book, browser, consumer, deps, features, libtorch, lint, msrv, package, readme, tidy, venv,
+};
 
 pub(crate) fn run() -> Result<()> {
-    let stages: [Stage; 15] = [
+    let stages: [Stage; 16] = [
         ("format", lint::format),
         ("tidy", tidy::run),
         ("dependencies", deps::run),
         ("clippy", lint::plain),
         ("docs", plain_docs),
+        ("oldest Rust", msrv::where_it_can_be_had),
         ("the book's programs", consumer::plain),
         ("packages", package::run),
         ("book", book::run),

@@ -8,12 +8,31 @@ use crate::{process, workspace};
 
 pub(crate) fn run() -> Result<()> {
     let version = stated()?;
-    let mut install = Command::new("rustup");
-    install.args(["toolchain", "install", &version, "--profile", "minimal", "--no-self-update"]);
-    process::run(&mut install)
-        .with_context(|| format!("Rust {version} is needed, and rustup to fetch it"))?;
+    install(&version)?;
+    check(&version)
+}
+
+/// The same, where rustup can fetch it: not every network has toolchains.
+pub(crate) fn where_it_can_be_had() -> Result<()> {
+    let version = stated()?;
+    match install(&version) {
+        Ok(()) => check(&version),
+        Err(why) => {
+            eprintln!("msrv: nobody asked Rust {version}, which is not to be had: {why:#}");
+            Ok(())
+        }
+    }
+}
+
+fn install(version: &str) -> Result<()> {
+    let mut rustup = Command::new("rustup");
+    let minimal = ["--profile", "minimal", "--no-self-update"];
+    process::run(rustup.args(["toolchain", "install", version]).args(minimal))
+}
+
+fn check(version: &str) -> Result<()> {
     let mut check = Command::new("rustup");
-    check.args(["run", &version, "cargo", "check", "--locked", "--quiet", "--target-dir"]);
+    check.args(["run", version, "cargo", "check", "--locked", "--quiet", "--target-dir"]);
     check.arg(workspace::target_dir().join("msrv")).current_dir(workspace::root());
     // Set by the cargo that runs this, for programs of its own version.
     process::run(check.env_remove("CARGO").env_remove("RUSTC"))
