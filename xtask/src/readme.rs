@@ -5,12 +5,14 @@ use std::process::Command;
 
 use anyhow::{Result, bail};
 
+use crate::fences::{commands, fences};
 use crate::{process, workspace};
 
 pub(crate) fn run() -> Result<()> {
     let readme = workspace::read("README.md")?;
-    let commands: Vec<&str> =
-        shell_lines(&readme).filter(|line| line.starts_with("cargo ")).collect();
+    let blocks = fences(&readme).into_iter().filter(|it| it.0 == "sh");
+    let commands: Vec<String> = blocks.flat_map(|it| commands(&it.1)).collect();
+    let commands: Vec<&String> = commands.iter().filter(|it| it.starts_with("cargo ")).collect();
     if commands.is_empty() {
         bail!("README.md has no cargo command in a fenced `sh` block");
     }
@@ -27,28 +29,4 @@ pub(crate) fn run() -> Result<()> {
         process::run(&mut shell)?;
     }
     Ok(())
-}
-
-/// The lines of the fenced blocks marked `sh`, without comments and empty lines.
-fn shell_lines(markdown: &str) -> impl Iterator<Item = &str> {
-    let mut inside = false;
-    markdown.lines().filter(move |line| {
-        if line.starts_with("```") {
-            inside = *line == "```sh";
-            return false;
-        }
-        inside && !line.is_empty() && !line.starts_with('#')
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::shell_lines;
-
-    #[test]
-    fn only_shell_blocks_are_run() {
-        let markdown =
-            "text\n```sh\n# why\ncargo a\n\ncargo b\n```\ncargo c\n```rust\ncargo d\n```\n";
-        assert_eq!(shell_lines(markdown).collect::<Vec<_>>(), ["cargo a", "cargo b"]);
-    }
 }

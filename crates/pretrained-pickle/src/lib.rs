@@ -8,15 +8,21 @@
 //! [`PickleFile`] has every tensor by name, read when it is asked for, and the whole contents as
 //! a [`Value`] tree. [`write()`] writes a tree as `torch.save` would.
 //!
-//! ```no_run
-//! use std::path::Path;
+//! ```
+//! use pretrained_pickle::{Key, PickleFile, Tensor, Value, write};
+//! use pretrained_safetensors::Dtype;
+//! # let dir = tempfile::tempdir()?;
+//! # let path = dir.path().join("model.pt");
 //!
-//! use pretrained_pickle::PickleFile;
+//! let (shape, strides) = (vec![2, 3], vec![3, 1]);
+//! let tensor = Tensor { storage: 0, dtype: Dtype::F32, shape, strides, offset: 0 };
+//! let value = Value::Dict(vec![(Key::Str("weight".to_owned()), Value::Tensor(tensor))]);
+//! write(std::fs::File::create(&path)?, "model", &value, |_| Ok([0; 24]))?;
 //!
-//! let file = PickleFile::open(Path::new("pytorch_model.bin"))?;
+//! let file = PickleFile::open(&path)?;
 //! for name in file.names() {
 //!     let bytes = file.read_tensor(name)?.ok_or("it is there")?;
-//!     println!("{name}: {} bytes", bytes.len());
+//!     assert_eq!((name, bytes.len()), ("weight", 24));
 //! }
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
