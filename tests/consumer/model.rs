@@ -1,4 +1,5 @@
-//! Makes what the book's programs speak of, in the working directory: texts, and a small model with a tokenizer.
+//! Makes what the book's programs speak of, in the working directory: texts, and a small model with a tokenizer. The
+//! programs are made into packages beside this one by `cargo xtask consumer`, from README and docs.
 
 use std::{borrow::Cow, error::Error, fs};
 
