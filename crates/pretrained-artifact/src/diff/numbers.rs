@@ -96,12 +96,7 @@ fn summed<A, B>(a: Vec<A>, b: Vec<B>, difference: impl Fn(A, B) -> f64) -> Sums 
     let mut sums = Sums::default();
     for difference in a.into_iter().zip(b).map(|(a, b)| difference(a, b)) {
         sums.differing += u64::from(difference != 0.0);
-        if difference.is_nan() {
-            sums.not_numbers += 1;
-        } else {
-            sums.max = sums.max.max(difference);
-            sums.sum += difference;
-        }
+        sums.add(difference);
     }
     sums
 }

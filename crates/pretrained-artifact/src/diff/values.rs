@@ -51,6 +51,16 @@ impl Sums {
         }
     }
 
+    /// Adds the difference of two elements that are counted already.
+    pub(super) fn add(&mut self, difference: f64) {
+        if difference.is_nan() {
+            self.not_numbers += 1;
+        } else {
+            self.max = self.max.max(difference);
+            self.sum += difference;
+        }
+    }
+
     pub(super) fn and(self, other: Sums) -> Sums {
         Sums {
             differing: self.differing + other.differing,
@@ -124,13 +134,7 @@ fn of_elements<const N: usize>(
     let ((a, _), (b, _)) = (a.as_chunks::<N>(), b.as_chunks::<N>());
     for (a, b) in a.iter().zip(b).filter(|(a, b)| a != b) {
         sums.differing += 1;
-        let difference = difference(*a, *b);
-        if difference.is_nan() {
-            sums.not_numbers += 1;
-        } else {
-            sums.max = sums.max.max(difference);
-            sums.sum += difference;
-        }
+        sums.add(difference(*a, *b));
     }
     sums
 }
