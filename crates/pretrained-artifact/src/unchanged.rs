@@ -1,5 +1,5 @@
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     io,
     path::Path,
 };
@@ -10,15 +10,18 @@ use pretrained_tokenizer::TokenizerFiles;
 
 use crate::{Error, save::write_error};
 
-/// What the saves of one run have in common. A file that holds the same as the last time is not written
-/// again but becomes one more name of that one, where the file system allows it.
+/// What the saves of one run have in common. A file that holds the same as before is not written again but
+/// becomes one more name of that one, where the file system allows it.
 ///
 /// Configurations and tokenizers are compared. Of tensors it has to be said which ones do not change: they
 /// get files of their own.
+///
+/// Each is written twice, and saves take turns with the two: what damages a file of one checkpoint must not
+/// damage the one before, too.
 #[derive(Debug, Default)]
 pub struct Unchanged {
     tensors: BTreeSet<String>,
-    files: BTreeMap<String, (Content, KeptFile)>,
+    files: BTreeMap<String, (Content, VecDeque<KeptFile>)>,
 }
 
 /// What a file was written from.
@@ -66,18 +69,26 @@ impl Unchanged {
         content: Option<Content>,
         write: impl FnOnce(&mut NewFile) -> io::Result<()>,
     ) -> Result<(), Error> {
-        if let (Some((before, kept)), Some(content)) = (self.files.get(name), &content)
-            && before == content
-            && kept.link_into(dir, name)?
-        {
-            return Ok(());
+        let mut kept = match self.files.remove(name) {
+            Some((before, kept)) if Some(&before) == content.as_ref() => kept,
+            _ => VecDeque::new(),
+        };
+        let oldest = if kept.len() == TURNS { kept.pop_front() } else { None };
+        let is_linked = oldest.as_ref().map_or(Ok(false), |it| it.link_into(dir, name))?;
+        if let Some(oldest) = oldest.filter(|_| is_linked) {
+            kept.push_back(oldest);
+        } else {
+            let path = dir.join(name);
+            let mut file = NewFile::create(&path)?;
+            write(&mut file).map_err(|e| write_error(&path, e))?;
+            kept.push_back(file.keep()?);
         }
-        let path = dir.join(name);
-        let mut file = NewFile::create(&path)?;
-        write(&mut file).map_err(|e| write_error(&path, e))?;
         if let Some(content) = content {
-            self.files.insert(name.to_owned(), (content, file.keep()?));
+            self.files.insert(name.to_owned(), (content, kept));
         }
         Ok(())
     }
 }
+
+/// How many files of one content take turns.
+const TURNS: usize = 2;

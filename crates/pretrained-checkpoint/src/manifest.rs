@@ -5,7 +5,7 @@ use std::{
     path::{Component, Path},
 };
 
-use pretrained_fs::Reader;
+use pretrained_fs::{KeptFile, Reader};
 use serde::{Deserialize, Serialize};
 
 use crate::{Error, MANIFEST, hash::hash};
@@ -32,22 +32,28 @@ pub struct FileRecord {
 }
 
 impl Manifest {
-    /// Describes what is in `dir` now. What is one file with one that is `known` already is not read again.
-    pub(crate) fn of(
-        dir: &Path,
-        step: u64,
-        known: impl Fn(&str) -> Option<FileRecord>,
-    ) -> Result<Manifest, Error> {
+    /// Describes what is in `dir` now. What was hashed before, and is there again, is not read again: if it
+    /// has gone bad meanwhile, it must not be certified as it is.
+    pub(crate) fn of(dir: &Path, step: u64, hashed: &mut Hashed) -> Result<Manifest, Error> {
         let mut files = BTreeMap::new();
         for name in file_names(dir)? {
             let path = dir.join(&name);
-            let read = || {
-                let (size, blake3) = hash(&path).map_err(|e| Error::io("hash", &path, e))?;
-                Ok::<_, Error>(FileRecord { size, blake3 })
+            let file = KeptFile::at(&path)?;
+            let record = match file.as_ref().and_then(|it| hashed.records.get(it)) {
+                Some((record, _)) => record.clone(),
+                None => {
+                    let (size, blake3) = hash(&path).map_err(|e| Error::io("hash", &path, e))?;
+                    FileRecord { size, blake3 }
+                }
             };
-            let record = known(&name).map_or_else(read, Ok)?;
+            if let Some(file) = file {
+                hashed.records.insert(file, (record.clone(), hashed.n_saves));
+            }
             files.insert(name, record);
         }
+        hashed.n_saves += 1;
+        let oldest = hashed.n_saves.saturating_sub(REMEMBERED);
+        hashed.records.retain(|_, (_, used)| *used >= oldest);
         Ok(Manifest { format: FORMAT, step, files })
     }
 
@@ -91,6 +97,14 @@ impl Manifest {
         let json = serde_json::to_string_pretty(self);
         json.expect("maps of strings to plain structs have a JSON form") + "\n"
     }
+}
+
+/// Files as they were when they were written, of the last saves of a process.
+#[derive(Debug, Default)]
+pub(crate) struct Hashed {
+    /// With the save that had the file last.
+    records: BTreeMap<KeptFile, (FileRecord, u64)>,
+    n_saves: u64,
 }
 
 /// A manifest that cannot be used.
@@ -199,5 +213,7 @@ fn files<'de, D: serde::Deserializer<'de>>(
     deserializer.deserialize_map(Visitor)
 }
 
+/// Saves after which a file that was in none of them is forgotten.
+const REMEMBERED: u64 = 4;
 pub(crate) const FORMAT: u32 = 1;
 const MAX_MANIFEST: u64 = 64 << 20;

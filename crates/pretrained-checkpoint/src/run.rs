@@ -10,8 +10,7 @@ use pretrained_fs::{Lock, StagedDir, with_causes};
 
 use crate::{
     Damage, Error, MANIFEST, PREFIX, Report, Retention, SaveError,
-    before::Before,
-    manifest::{self, Manifest},
+    manifest::{self, Hashed, Manifest},
     verify::{Depth, look, step_of, verify},
 };
 
@@ -23,6 +22,7 @@ pub struct Checkpoints {
     lock: Option<Lock>,
     /// Those whose every byte was right, with what their files looked like then.
     verified: Mutex<BTreeMap<u64, Stamp>>,
+    hashed: Mutex<Hashed>,
 }
 
 /// One published checkpoint.
@@ -114,7 +114,12 @@ impl Checkpoints {
     }
 
     fn unlocked(root: &Path) -> Checkpoints {
-        Checkpoints { root: root.to_owned(), lock: None, verified: Mutex::default() }
+        Checkpoints {
+            root: root.to_owned(),
+            lock: None,
+            verified: Mutex::default(),
+            hashed: Mutex::default(),
+        }
     }
 
     /// The run's directory.
@@ -132,9 +137,8 @@ impl Checkpoints {
     /// `write` gets an empty directory. If it fails, or the process dies, the run is as before.
     /// When this returns, the checkpoint survives a power loss.
     ///
-    /// Files that are as they were in the checkpoint before, such as a tokenizer's, become second names of
-    /// the same files where the file system allows it. Those that `write` has made so already
-    /// ([`KeptFile`](pretrained_fs::KeptFile)) are neither written nor read.
+    /// `write` may link what it wrote for an earlier checkpoint ([`KeptFile`](pretrained_fs::KeptFile)), which
+    /// is not read again then.
     ///
     /// A whole checkpoint of the same step is not overwritten. A damaged one, which a resumed run
     /// had to pass over, is renamed to `set-aside-checkpoint-N`.
@@ -162,28 +166,15 @@ impl Checkpoints {
 
         let staged = StagedDir::create(&path).map_err(|e| store(e.into()))?;
         write(staged.path()).map_err(|source| SaveError::Write { step, source })?;
-        let before = self.before(step).map_err(store)?;
-        let known = |name: &str| before.as_ref()?.known(name, staged.path());
-        let manifest = Manifest::of(staged.path(), step, known).map_err(store)?;
-        if let Some(before) = &before {
-            before.share(&staged, &manifest).map_err(store)?;
-        }
+        let mut hashed = self.hashed.lock().unwrap_or_else(PoisonError::into_inner);
+        let manifest = Manifest::of(staged.path(), step, &mut hashed).map_err(store)?;
+        drop(hashed);
         let json = manifest.to_json();
         pretrained_fs::write_new(&staged.path().join(MANIFEST), json.as_bytes())
             .map_err(|e| store(e.into()))?;
         staged.publish_with_last(MANIFEST).map_err(|e| store(e.into()))?;
         self.remember(&checkpoint);
         Ok(Saved { checkpoint, set_aside })
-    }
-
-    /// The checkpoint before, if it has something to share.
-    fn before(&self, step: u64) -> Result<Option<Before>, Error> {
-        let before = self.list()?.into_iter().rfind(|it| it.step < step);
-        let Some(before) = before.filter(|it| !it.path.is_symlink()) else { return Ok(None) };
-        let is_verified = self.is_verified(&before, Stamp::of(&before.path).as_ref());
-        // A damaged one has nothing to share.
-        let manifest = Manifest::read(&before.path).ok().flatten();
-        Ok(manifest.map(|it| Before { dir: before.path, files: it.files, is_verified }))
     }
 
     /// All directories named as checkpoints, oldest step first, whether whole or not.

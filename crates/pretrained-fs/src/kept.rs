@@ -12,7 +12,7 @@ use crate::{Error, copy::is_link_limit, parent, seam};
 ///
 /// It is not held open. What is open cannot be removed everywhere: NFS gives it another name, and the
 /// directory cannot go.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct KeptFile {
     dev: u64,
     ino: u64,
@@ -22,6 +22,15 @@ pub struct KeptFile {
 }
 
 impl KeptFile {
+    /// The file at a path, by what it looks like without reading it; `None` if there is none.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be looked at.
+    pub fn at(path: &Path) -> Result<Option<KeptFile>, Error> {
+        Ok(seam::stat(path)?.filter(Metadata::is_file).map(|it| KeptFile::new(&it)))
+    }
+
     pub(crate) fn new(it: &Metadata) -> KeptFile {
         let modified = (it.mtime(), it.mtime_nsec());
         KeptFile { dev: it.dev(), ino: it.ino(), len: it.size(), modified }
@@ -54,8 +63,7 @@ impl KeptFile {
         for entry in seam::list(root)? {
             let path = root.join(entry).join(name);
             // What cannot be looked at is not it.
-            let metadata = seam::stat(&path).ok().flatten();
-            if metadata.is_some_and(|it| it.is_file() && KeptFile::new(&it) == *self) {
+            if KeptFile::at(&path).ok().flatten().is_some_and(|it| it == *self) {
                 return Ok(Some(path));
             }
         }

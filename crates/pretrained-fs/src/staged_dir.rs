@@ -4,9 +4,8 @@ use std::{
 };
 
 use crate::{
-    Error, INCOMPLETE, Linkage, absolute,
-    copy::{is_link_limit, is_same},
-    create_dir_all, held, in_place, link_or_copy, name_of, parent, seam,
+    Error, INCOMPLETE, Linkage, absolute, create_dir_all, held, in_place, link_or_copy, name_of,
+    parent, seam,
     staging::{self, Staging, remove_at_once},
 };
 
@@ -49,36 +48,6 @@ impl StagedDir {
     /// As for the function [`link_or_copy`].
     pub fn link_or_copy(&self, from: &Path, name: &str) -> Result<Linkage, Error> {
         link_or_copy(from, &self.path().join(name))
-    }
-
-    /// Keeps a staged file as one more name of the same file elsewhere, so that it is on the disk once and
-    /// not written again. Says whether it has; not if the two differ, or the file system refuses.
-    ///
-    /// As with [`link_or_copy`], neither may be written in place afterwards.
-    ///
-    /// # Errors
-    ///
-    /// Either of the two is there and cannot be read, or the staged directory cannot be written to.
-    pub fn share(&self, name: &str, with: &Path) -> Result<bool, Error> {
-        let path = self.path().join(name);
-        let is_file = |it: &Path| Ok::<bool, Error>(seam::stat(it)?.is_some_and(|it| it.is_file()));
-        // Every byte: what is damaged since it was written would be damaged twice.
-        if !is_file(with)? || !is_file(&path)? || !is_same(with, &path)? {
-            return Ok(false);
-        }
-        let link = path.with_file_name(SHARED);
-        let replaced = seam::link(with, &link).and_then(|()| {
-            seam::rename(&link, &path).inspect_err(|_| drop(seam::remove_file(&link)))
-        });
-        match replaced {
-            Ok(()) => {
-                // What was written is gone, and what is there is durable but for this name of it.
-                drop(held::take(&path)?);
-                Ok(true)
-            }
-            Err(e) if e.is_refusal() || is_link_limit(&e) => Ok(false),
-            Err(e) => Err(e),
-        }
     }
 
     /// Makes every file durable, then gives the directory its final name.
@@ -248,6 +217,3 @@ fn check_free(dest: &Path) -> Result<(), Error> {
         }
     }
 }
-
-/// What a link is called until it takes the place of what was written.
-const SHARED: &str = ".shared";

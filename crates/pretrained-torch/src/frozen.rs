@@ -4,14 +4,15 @@ use std::collections::BTreeSet;
 
 use tch::Tensor;
 
-use crate::{AutoModelForCausalLM, ParamMap};
+use crate::AutoModelForCausalLM;
 
 impl AutoModelForCausalLM {
     /// Chooses the parameters that training leaves as they are, by the names that they have in files, such as
     /// `model.embed_tokens.weight`; `requires_grad = False` of PyTorch. What was chosen before is forgotten.
     ///
     /// They have no state in the optimizer. In checkpoints they have files of their own, which are on the disk
-    /// once however many checkpoints there are.
+    /// twice however many checkpoints there are. Whoever does change one, in place, finds it changed in the
+    /// next checkpoint; what goes through [`Tensor::data`] is not noticed.
     pub fn freeze(&mut self, is_frozen: impl Fn(&str) -> bool) {
         self.frozen = self.param_names().iter().filter(|it| is_frozen(it)).cloned().collect();
     }
@@ -32,15 +33,6 @@ impl AutoModelForCausalLM {
         let names = self.param_names().iter().filter(|it| !self.frozen.contains(*it));
         names.filter_map(|it| self.params().get_key_value(it))
     }
-}
-
-/// What training changes of parameters, and what it does not.
-pub(crate) fn split<'a>(
-    params: &'a ParamMap,
-    frozen: &BTreeSet<String>,
-) -> [Vec<(&'a String, &'a Tensor)>; 2] {
-    let (frozen, trained) = params.iter().partition(|(name, _)| frozen.contains(*name));
-    [trained, frozen]
 }
 
 fn parts<'a>(names: &'a [String], frozen: &BTreeSet<String>) -> Vec<&'a str> {

@@ -8,7 +8,8 @@ use crate::{Error, cache::Pass, ops::backward, random::draw_seed};
 /// What is kept of a pass through a network.
 #[derive(Debug, Default)]
 pub(crate) struct Recompute {
-    layers: Vec<Layer>,
+    /// None for those with nothing to train in them or before them.
+    layers: Vec<Option<Layer>>,
     /// Which layer the pass comes to next.
     next: usize,
     /// Which layer is run again, in a pass that runs no other.
@@ -43,21 +44,30 @@ impl Pass<'_> {
             None => {
                 let seed = draw_seed();
                 tch::manual_seed(seed);
-                let input = match x.is_leaf() && x.requires_grad() {
+                let input = match x.is_leaf() || !x.requires_grad() {
                     true => x.shallow_clone(),
                     false => x.detach().set_requires_grad(true),
                 };
-                let output = tch::no_grad(|| run(&input, self)).set_requires_grad(true);
-                let given = x.shallow_clone();
-                let layer = Layer { given, input, output: output.shallow_clone(), seed };
+                // Where nothing before is trained, the layer shows by its output whether anything in it is.
+                let output = match input.requires_grad() {
+                    true => tch::no_grad(|| run(&input, self)).set_requires_grad(true),
+                    false => match run(&input, self) {
+                        output if output.requires_grad() => output.detach().set_requires_grad(true),
+                        output => output,
+                    },
+                };
+                let layer = output.requires_grad().then(|| {
+                    let (given, output) = (x.shallow_clone(), output.shallow_clone());
+                    Layer { given, input, output, seed }
+                });
                 if let Some(recompute) = &mut self.recompute {
                     recompute.layers.push(layer);
                 }
                 output
             }
             Some(again) => {
-                // Layers behind are done with; nobody looks at what comes out of them.
-                let Some(layer) = recompute.layers.get(i) else { return x.detach() };
+                // Layers behind are done with, and of those before only the shape is of use.
+                let Some(Some(layer)) = recompute.layers.get(i) else { return x.detach() };
                 let (input, output) = (layer.input.shallow_clone(), layer.output.detach());
                 if again == i {
                     tch::manual_seed(layer.seed);
@@ -77,9 +87,13 @@ impl Recompute {
     /// out of the last one is there. `run` makes a pass through the network.
     pub(crate) fn backward(mut self, mut run: impl FnMut(&mut Recompute)) -> Result<(), Error> {
         for i in (0..self.layers.len()).rev() {
+            // Nor is there anything to train before one that has none.
+            if self.layers[i].is_none() {
+                break;
+            }
             (self.next, self.again) = (0, Some(i));
             run(&mut self);
-            let Layer { given, input, output, .. } = &self.layers[i];
+            let Some(Layer { given, input, output, .. }) = &self.layers[i] else { break };
             if let Some(again) = self.output.take() {
                 backward(&again, &output.grad())?;
             }

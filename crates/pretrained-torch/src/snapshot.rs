@@ -1,7 +1,7 @@
 //! A copy of everything a checkpoint holds, to be written behind the next steps.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     path::Path,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
@@ -9,15 +9,23 @@ use std::{
 use pretrained_artifact::Unchanged;
 use tch::{Device, Tensor};
 
-use crate::{Error, ParamMap, frozen, optimizer::Writer, save::ModelFiles};
+use crate::{Error, ParamMap, optimizer::Writer, save::ModelFiles};
 
 /// Buffers in host memory that a state is copied into, again and again.
 #[derive(Debug)]
 pub(crate) struct Snapshots {
     buffers: Arc<Mutex<Buffers>>,
-    /// Parameters that are not copied, as nothing changes them.
-    frozen: BTreeSet<String>,
+    frozen: Frozen,
     unchanged: Arc<Mutex<Unchanged>>,
+}
+
+/// Parameters that nothing should change. If somebody does, it is noticed.
+#[derive(Debug)]
+struct Frozen {
+    names: BTreeSet<String>,
+    /// How often each had been written to when it was last copied, or saved.
+    copied: BTreeMap<String, i64>,
+    saved: BTreeMap<String, i64>,
 }
 
 #[derive(Debug, Default)]
@@ -29,12 +37,20 @@ struct Buffers {
 impl Snapshots {
     pub(crate) fn new(frozen: &BTreeSet<String>) -> Snapshots {
         let unchanged = Arc::new(Mutex::new(Unchanged::new(frozen.clone())));
-        Snapshots { buffers: Arc::default(), frozen: frozen.clone(), unchanged }
+        let [copied, saved] = Default::default();
+        let frozen = Frozen { names: frozen.clone(), copied, saved };
+        Snapshots { buffers: Arc::default(), frozen, unchanged }
     }
 
-    /// What saves have in common, those behind the steps and those in line.
-    pub(crate) fn unchanged(&self) -> MutexGuard<'_, Unchanged> {
-        self.unchanged.lock().unwrap_or_else(PoisonError::into_inner)
+    /// What saves of these have in common, those behind the steps and those in line.
+    pub(crate) fn unchanged(&mut self, params: &ParamMap) -> MutexGuard<'_, Unchanged> {
+        let mut unchanged = self.unchanged.lock().unwrap_or_else(PoisonError::into_inner);
+        let versions = self.frozen.versions(params);
+        if versions != self.frozen.saved {
+            unchanged.clear();
+            self.frozen.saved = versions;
+        }
+        unchanged
     }
 
     /// Copies parameters, and an optimizer's state if there is one. What is given back writes them
@@ -48,13 +64,17 @@ impl Snapshots {
         if Arc::strong_count(&self.buffers) > 1 {
             // Somebody still writes from these.
             self.buffers = Arc::default();
+            self.frozen.copied.clear();
         }
+        drop(self.unchanged(params));
         let mut buffers = self.buffers.lock().unwrap_or_else(PoisonError::into_inner);
-        let [trained, frozen] = frozen::split(params, &self.frozen);
-        copy(&mut buffers.params, trained)?;
-        buffers
-            .params
-            .extend(frozen.into_iter().map(|(name, it)| (name.clone(), it.shallow_clone())));
+        // What is frozen has been copied, unless somebody has written to it since.
+        let versions = self.frozen.versions(params);
+        let is_copied = |name: &String| {
+            versions.get(name).is_some_and(|it| self.frozen.copied.get(name) == Some(it))
+        };
+        copy(&mut buffers.params, params.iter().filter(|(name, _)| !is_copied(name)))?;
+        self.frozen.copied = versions;
         let writer = match state {
             Some((state, writer)) => {
                 copy(&mut buffers.state, state.iter())?;
@@ -71,6 +91,14 @@ impl Snapshots {
             drop(unchanged);
             writer.map_or(Ok(()), |it| it.write(dir, &buffers.state))
         })
+    }
+}
+
+impl Frozen {
+    /// How often each has been written to.
+    fn versions(&self, params: &ParamMap) -> BTreeMap<String, i64> {
+        let frozen = self.names.iter().filter_map(|it| params.get_key_value(it));
+        frozen.map(|(name, it)| (name.clone(), it.internal_version())).collect()
     }
 }
 

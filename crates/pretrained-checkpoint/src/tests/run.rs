@@ -263,33 +263,3 @@ fn files_of_all_lengths_have_blake3s_own_hash() {
         assert_eq!(crate::hash::hash(&path).expect("hash"), (len as u64, expected), "{len} bytes");
     }
 }
-
-#[test]
-fn what_does_not_change_is_on_the_disk_once() {
-    use std::os::unix::fs::MetadataExt;
-
-    let dir = scratch();
-    let run = Checkpoints::open(dir.path()).expect("open");
-    let save = |step: u64| {
-        let write = |dir: &Path| {
-            fs::create_dir(dir.join("inner"))?;
-            fs::write(dir.join("inner/tokenizer"), "the same")?;
-            fs::write(dir.join("weights"), step.to_string())
-        };
-        run.save(step, write).expect("save").checkpoint.path
-    };
-    let inode = |path: &Path, name: &str| fs::metadata(path.join(name)).expect("it is there").ino();
-    let (first, second) = (save(1), save(2));
-    assert_eq!(inode(&first, "inner/tokenizer"), inode(&second, "inner/tokenizer"));
-    assert_ne!(inode(&first, "weights"), inode(&second, "weights"));
-    assert_eq!(names(&second.join("inner")), ["tokenizer"]);
-
-    // A damaged file, of the same length, is not taken over.
-    fs::write(second.join("inner/tokenizer"), "the sbme").expect("damaged");
-    let third = save(3);
-    assert_ne!(inode(&second, "inner/tokenizer"), inode(&third, "inner/tokenizer"));
-    assert!(verify(&third).expect("looked at").is_whole());
-    run.rotate(&Retention::save_total_limit(Some(1), None)).expect("rotate");
-    let kept = fs::read_to_string(third.join("inner/tokenizer")).expect("it is there");
-    assert_eq!(kept, "the same");
-}
