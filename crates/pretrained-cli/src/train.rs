@@ -261,6 +261,9 @@ fn freeze(model: &mut AutoModelForCausalLM, names: &[String]) -> anyhow::Result<
         }
     }
     model.freeze(|name| names.iter().any(|above| is_below(name, above)));
+    if model.frozen().len() == model.param_names().len() {
+        bail!("--freeze: every parameter is frozen, so that there is nothing to train");
+    }
     Ok(())
 }
 

@@ -108,6 +108,17 @@ pub enum RestoreError<E: std::error::Error + 'static> {
          it as the --model"
     )]
     ModelOnly,
+    /// The run left other parameters as they are.
+    #[error(
+        "{before} was frozen and {now} is: that does not change within a run; freeze the same, or begin \
+         a new run with it as the --model"
+    )]
+    Frozen {
+        /// What it froze.
+        before: String,
+        /// What is frozen now.
+        now: String,
+    },
     /// One of the files of the loop itself could not be read.
     #[error("{file}: {reason}")]
     State {

@@ -11,12 +11,17 @@ pub struct Dims {
     pub eval_examples: Option<usize>,
     /// What the run's results depend on besides arguments and step, by name: the data's
     /// fingerprint, the dtype, the world size. A run that is resumed with other values is told
-    /// that it does not go on exactly.
+    /// that it does not go on exactly; with another [`FROZEN`](Dims::FROZEN) it does not go on.
     pub identity: BTreeMap<String, String>,
     /// The same of what only evaluations depend on, such as the fingerprint of their data. It counts
     /// where evaluations change the run: with early stopping, `load_best_model_at_end` or
     /// `reduce_lr_on_plateau`.
     pub eval_identity: BTreeMap<String, String>,
+}
+
+impl Dims {
+    /// The name in [`identity`](Dims::identity) of what the run does not train, and has no state for.
+    pub const FROZEN: &'static str = "frozen";
 }
 
 /// When what happens: the arguments in absolute numbers of steps.

@@ -7,7 +7,7 @@ use std::{
 use pretrained_checkpoint::{Checkpoint, PassedOver, Reason};
 
 use crate::{
-    Action, Error, Event, RestoreError, Resume, Task, TrainerState, json,
+    Action, Difference, Dims, Error, Event, RestoreError, Resume, Task, TrainerState, json,
     kinship::{self, Kinship},
     ledger::{Ledger, Losses},
     run::{ARGUMENTS, Run},
@@ -41,10 +41,8 @@ pub(crate) fn restore<T: Task, A: Into<Action>, F: FnMut(&Event<'_>) -> A>(
     let is_own = run.checkpoints.path_of(checkpoint.step) == checkpoint.path;
     run.last_saved = is_own.then_some(checkpoint.step);
     run.resumable = Some(checkpoint.clone());
-    if is_own {
-        // Whoever wrote it may have died before older ones were removed.
-        let keep = run.retention(checkpoint.step)?;
-        run.checkpoints.rotate(&keep)?;
+    if is_own && run.is_done() {
+        run.remove_what_was_left()?;
     }
     Ok(Some(checkpoint))
 }
@@ -112,6 +110,24 @@ impl<T: Task, A: Into<Action>, F: FnMut(&Event<'_>) -> A> Run<'_, '_, T, F> {
         Ok(chosen.clone())
     }
 
+    /// Removes what the process that wrote the last checkpoint did not come to remove any more: this one
+    /// saves none, after which it would.
+    fn remove_what_was_left(&mut self) -> Result<(), Error<T::Error>> {
+        // Where something has changed, or may be another run's, nobody has asked for that.
+        if self.checkpoints.list()?.iter().any(|it| self.kinship(it) != Kinship::Same) {
+            return Ok(());
+        }
+        let step = self.state.global_step;
+        let keep = self.retention(step)?;
+        match self.checkpoints.rotate(&keep) {
+            Err(error) if self.args.continue_on_save_error => {
+                self.emit(&Event::NotSaved { step, error: &error });
+                Ok(())
+            }
+            res => Ok(res.map(drop)?),
+        }
+    }
+
     fn kinship(&self, checkpoint: &Checkpoint) -> Kinship {
         let text = fs::read_to_string(checkpoint.path.join(Ledger::FILE)).ok();
         match text.and_then(|it| self.ledger.differences_from(&it)) {
@@ -155,6 +171,11 @@ impl<T: Task, A: Into<Action>, F: FnMut(&Event<'_>) -> A> Run<'_, '_, T, F> {
             true => Some(text(Ledger::FILE)?),
             false => None,
         };
+        let changed = ledger.as_ref().and_then(|it| self.ledger.differences_from(it));
+        let frozen = changed.into_iter().flatten().find(|it| it.name == Dims::FROZEN);
+        if let Some(Difference { before, now, .. }) = frozen {
+            return Err(RestoreError::Frozen { before, now });
+        }
         if is_model_only(dir) {
             return Err(RestoreError::ModelOnly);
         }

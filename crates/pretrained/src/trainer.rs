@@ -165,7 +165,7 @@ impl<'a> Trainer<'a> {
             ("dtype", format!("{:?}", self.model.kind())),
             ("device", format!("{:?}", self.model.device())),
             ("world_size", "1".to_owned()),
-            ("frozen", frozen),
+            (Dims::FROZEN, frozen),
         ];
         let mut identity = BTreeMap::from(identity.map(|(name, value)| (name.to_owned(), value)));
         for (key, value) in self.model.config().document().iter() {

@@ -5,7 +5,7 @@ use std::{fs, path::Path};
 use super::toy::{Crash, Toy, args, dims, log, run, scratch, steps_on_disk, watch};
 use pretrained_checkpoint::Checkpoints;
 
-use crate::{Action, Ended, Event, Resume, TrainingArguments, train};
+use crate::{Action, Dims, Ended, Event, Resume, TrainingArguments, train};
 
 /// Interrupts the run at every place where it can be, resumes, and compares with one that ran
 /// through: weights, log, and what is on the disk.
@@ -257,6 +257,41 @@ fn what_was_not_removed_any_more_is_removed_by_the_run_that_goes_on() {
     let limited = args(&[("save_steps", "4"), ("save_total_limit", "2")]);
     run(dir.path(), &mut Toy::default(), &limited, Resume::Latest).expect("finishes");
     assert_eq!(list(), newest);
+}
+
+/// But not where it was of another run, or something has changed.
+#[test]
+fn what_was_left_stays_where_it_may_be_somebody_elses() {
+    let dir = scratch();
+    let unlimited = args(&[("save_steps", "4")]);
+    run(dir.path(), &mut Toy::default(), &unlimited, Resume::No).expect("finishes");
+    let before = steps_on_disk(dir.path());
+    for changed in [("seed", "7"), ("learning_rate", "0.5")] {
+        let limited = args(&[("save_steps", "4"), ("save_total_limit", "1"), changed]);
+        run(dir.path(), &mut Toy::default(), &limited, Resume::Latest).expect("finishes");
+        assert_eq!(steps_on_disk(dir.path()), before);
+    }
+}
+
+#[test]
+fn a_run_goes_on_with_what_it_froze() {
+    let dir = scratch();
+    let args = args(&[("save_steps", "4")]);
+    let start = |frozen: &str, resume: Resume| {
+        let mut dims = dims();
+        dims.identity.insert(Dims::FROZEN.to_owned(), frozen.to_owned());
+        let checkpoints = Checkpoints::open(dir.path()).expect("open");
+        train(&mut Toy::default(), &args, &dims, &checkpoints, resume, |_: &Event<'_>| ())
+    };
+    start("a", Resume::No).expect("finishes");
+    start("a", Resume::Latest).expect("finishes");
+    let newest = *steps_on_disk(dir.path()).last().expect("a checkpoint");
+    let from = Resume::From(dir.path().join(format!("checkpoint-{newest}")));
+    for resume in [Resume::Latest, from] {
+        let error = start("a b", resume).expect_err("refused");
+        let said = pretrained_fs::with_causes(&error);
+        assert!(said.contains("a was frozen and a b is: "), "{said}");
+    }
 }
 
 #[test]
