@@ -43,7 +43,8 @@ pub struct Outcome {
     pub ended: Ended,
     /// How far it came, with the whole log.
     pub state: TrainerState,
-    /// Mean loss over the steps of the run.
+    /// Mean loss over the steps of the run; NaN where none is known: of a run that was taken over at its end,
+    /// without a log.
     pub train_loss: f64,
     /// The run's summary, as it is in the log.
     pub metrics: LogEntry,
@@ -115,7 +116,8 @@ impl<T: Task, A: Into<Action>, F: FnMut(&Event<'_>) -> A> Run<'_, '_, T, F> {
     fn finish(mut self) -> Result<Outcome, Error<T::Error>> {
         self.settle(true)?;
         let ended = self.ended();
-        let train_loss = self.ledger.total.mean();
+        let total = self.ledger.total;
+        let train_loss = if total.steps > 0 { total.mean() } else { f64::NAN };
         let metrics = self.summary(train_loss);
         self.log_entry(metrics.clone());
         if self.args.load_best_model_at_end && ended != Ended::Interrupted {
@@ -156,7 +158,9 @@ impl<T: Task, A: Into<Action>, F: FnMut(&Event<'_>) -> A> Run<'_, '_, T, F> {
         let speeds = [("samples", n_examples), ("steps", n_steps as f64)];
         entry.insert_speeds("train", seconds, &speeds);
         entry.insert("total_flos", self.state.total_flos);
-        entry.insert("train_loss", train_loss);
+        if !train_loss.is_nan() {
+            entry.insert("train_loss", train_loss);
+        }
         entry
     }
 
