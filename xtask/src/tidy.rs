@@ -19,6 +19,7 @@ pub(crate) fn run() -> Result<()> {
     findings.extend(sources.crates());
     findings.extend(sources.check(file_length));
     findings.extend(sources.check(todo_names_an_issue));
+    findings.extend(sources.check(front_page_runs));
     findings.extend(sources.check(file_names_spelled_once));
     findings.extend(sources.check(one_match_over_architectures));
     findings.extend(sources.models_registered());
@@ -90,6 +91,16 @@ fn todo_names_an_issue(file: &Source) -> Option<String> {
         line.match_indices(word).any(|(at, _)| !line[at + word.len()..].starts_with("(#"))
     };
     file.text.lines().find(is_bare).map(|line| format!("no issue is named: `{}`", line.trim()))
+}
+
+/// A library shows on its front page how it is used, and its tests run that.
+fn front_page_runs(file: &Source) -> Option<String> {
+    if !file.is_in("crates") || !file.path.ends_with("src/lib.rs") {
+        return None;
+    }
+    let fences = file.text.lines().filter_map(|it| it.strip_prefix("//! ```"));
+    let is_run = fences.step_by(2).any(str::is_empty);
+    (!is_run).then(|| "the front page has no example that is run".to_owned())
 }
 
 fn file_names_spelled_once(file: &Source) -> Option<String> {

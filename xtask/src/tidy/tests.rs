@@ -54,6 +54,15 @@ fn one_file_tells_architectures_apart() {
 }
 
 #[test]
+fn a_front_page_has_an_example_that_is_run() {
+    let page = "crates/pretrained-fs/src/lib.rs";
+    passes(front_page_runs, page, "//! ```text\n//! a/\n//! ```\n//! ```\n//! f();\n//! ```\n");
+    finds(front_page_runs, page, "//! ```text\n//! a/\n//! ```\n");
+    finds(front_page_runs, page, "//! ```no_run\n//! f();\n//! ```\n");
+    passes(front_page_runs, "crates/pretrained-fs/src/lock.rs", "");
+}
+
+#[test]
 fn every_model_is_in_the_table() {
     let models = "crates/pretrained-torch/src/models";
     let table = source(&format!("{models}/mod.rs"), "pub(crate) mod llama;\n");
