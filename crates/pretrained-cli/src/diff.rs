@@ -28,7 +28,7 @@ use crate::{
 ///
 /// Tensors of two types, F32 and BF16 say, are compared as numbers: as they are, and once the one is
 /// converted to the type of the other. They are a difference even where all their values are equal.
-/// Between some types, I64 and F32 say, there is no conversion: their values are "not converted".
+/// Where there is no conversion, of F32 to F8_E4M3 or I64 to F32 say, other values are "not converted".
 ///
 /// Exit code 0: the same; 1: different; 2: the command line is wrong, or something cannot be read.
 #[derive(Debug, clap::Args)]
@@ -202,14 +202,15 @@ fn equality(it: &DtypeChange) -> String {
         (0, _, _) => "equal".to_owned(),
         (_, _, Some(0)) => format!("equal as {}", it.dtype_b),
         (_, Some(0), _) => format!("equal as {}", it.tensor.dtype),
-        _ if !is_convertible(it) => "not converted".to_owned(),
+        _ if !is_converted(it) => "not converted".to_owned(),
         _ => "other".to_owned(),
     }
 }
 
-/// Whether there is a conversion between the two types, in either direction.
-fn is_convertible(it: &DtypeChange) -> bool {
-    it.differing_as_a.is_some() || it.differing_as_b.is_some()
+/// Whether there is a conversion from either type to the other. Else values may be those of the other
+/// side, converted by something else.
+fn is_converted(it: &DtypeChange) -> bool {
+    it.differing_as_a.is_some() && it.differing_as_b.is_some()
 }
 
 fn differing(differing: u64, not_numbers: u64) -> String {
@@ -235,12 +236,12 @@ fn summary(found: &Difference, width: Option<usize>) -> String {
             "of another dtype with values equal after conversion",
         ),
         (
-            of_other_dtype(&|it| is_convertible(it) && !it.is_equal_converted()),
+            of_other_dtype(&|it| is_converted(it) && !it.is_equal_converted()),
             "of another dtype with other values",
         ),
         (
-            of_other_dtype(&|it| !is_convertible(it) && !it.is_equal_converted()),
-            "of another dtype with values that cannot be converted",
+            of_other_dtype(&|it| !is_converted(it) && !it.is_equal_converted()),
+            "of another dtype with values that are not converted",
         ),
         (found.mismatched.len(), "that cannot be compared"),
         (found.only_a.len(), "only in A"),
