@@ -103,10 +103,12 @@ fn lines_fit_the_terminal_and_are_whole_in_a_pipe() {
             let is_row = |it: &&str| it.contains("  ") && !it.starts_with(['A', 'B']);
             text.lines().filter(is_row).map(str::to_owned).collect()
         };
-        for (env, columns) in [(json!({}), 72), (json!({"COLUMNS": "72"}), 200)] {
+        for (env, columns, most) in
+            [(json!({}), 72, 72), (json!({"COLUMNS": "72"}), 200, 72), (json!({}), 40, 40)]
+        {
             let narrow = table(&on_terminal(arguments, env, columns));
             let widest = narrow.iter().map(|it| it.chars().count()).max();
-            assert!(widest.is_some_and(|it| it <= 72), "{arguments:?}: {narrow:#?}");
+            assert!(widest.is_some_and(|it| it <= most), "{arguments:?}: {narrow:#?}");
             assert!(narrow.iter().any(|it| it.contains('…')), "{arguments:?}: {narrow:#?}");
         }
         let mut piped = pretrained(arguments);
@@ -196,7 +198,9 @@ fn completions_and_manual_pages_are_written() {
     let n = fs::read_dir(&dir).expect("pages").count();
     assert_eq!(said, format!("{}: {n} pages\n", dir.display()));
     for name in ["pretrained.1", "pretrained-train.1", "pretrained-checkpoints-prune.1"] {
-        assert!(dir.join(name).exists(), "{name}");
+        let page = fs::read_to_string(dir.join(name)).expect("a page");
+        assert!(page.contains(".SH EXAMPLES\n.nf\n\\&  pretrained "), "{page}");
+        assert!(!page.contains("EXTRA"), "{page}");
     }
     // Written anew over the old ones.
     succeeds(pretrained(["man"]).arg(&dir));

@@ -1,4 +1,5 @@
 use std::{
+    ffi::OsStr,
     path::{Path, PathBuf},
     process::ExitCode,
 };
@@ -27,6 +28,7 @@ use crate::{
 ///
 /// Tensors of two types, F32 and BF16 say, are compared as numbers: as they are, and once the one is
 /// converted to the type of the other. They are a difference even where all their values are equal.
+/// Where there is no conversion, of F32 to F8_E4M3 or I64 to F32 say, other values are "not converted".
 ///
 /// Exit code 0: the same; 1: different; 2: the command line is wrong, or something cannot be read.
 #[derive(Debug, clap::Args)]
@@ -61,7 +63,7 @@ fn compare(args: Args) -> Result<ExitCode> {
     let found = found?;
     for (path, warnings) in [(&found.a, &found.warnings_a), (&found.b, &found.warnings_b)] {
         for warning in warnings {
-            output::note(format_args!("warning: {}: {warning}", path.display()));
+            output::note(warned(path, warning));
         }
     }
     output::or_closed(match args.json {
@@ -69,6 +71,14 @@ fn compare(args: Args) -> Result<ExitCode> {
         false => output::print(to_text(&found, terminal::width())),
     })?;
     Ok(if found.is_none() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// What is odd about the files of a model, with its path: once, if it is the file itself.
+fn warned(path: &Path, warning: &Warning) -> String {
+    let warning = warning.to_string();
+    let file = path.file_name().filter(|_| !path.is_dir()).and_then(OsStr::to_str);
+    let own = file.and_then(|it| warning.strip_prefix(it)?.strip_prefix(": "));
+    format!("warning: {}: {}", path.display(), own.unwrap_or(&warning))
 }
 
 /// What is compared where this is named.
@@ -149,7 +159,8 @@ fn to_text(found: &Difference, width: Option<usize>) -> String {
 
 fn values(found: &Difference, width: Option<usize>) -> Table<6> {
     use Align::{Left, Right};
-    let mut table = Table::new([Left, Left, Right, Right, Right, Right]).fit(width);
+    let mut table =
+        Table::new([Left, Left, Right, Right, Right, Right]).spare(&[5, 3, 1, 2]).fit(width);
     table.row(["tensor", "dtype", "differing", "of", "max |A - B|", "mean"].map(str::to_owned));
     for it in &found.values {
         table.row([
@@ -166,7 +177,9 @@ fn values(found: &Difference, width: Option<usize>) -> Table<6> {
 
 fn dtypes(found: &Difference, width: Option<usize>) -> Table<7> {
     use Align::{Left, Right};
-    let mut table = Table::new([Left, Left, Right, Right, Right, Right, Left]).fit(width);
+    let mut table = Table::new([Left, Left, Right, Right, Right, Right, Left])
+        .spare(&[5, 3, 2, 4, 1])
+        .fit(width);
     let titles = ["tensor", "dtype", "differing", "of", "max |A - B|", "mean", "values"];
     table.row(titles.map(str::to_owned));
     for it in &found.dtypes {
@@ -183,14 +196,21 @@ fn dtypes(found: &Difference, width: Option<usize>) -> Table<7> {
     table
 }
 
-/// Whether the values of two types are the same.
+/// Whether the values of two types are the same, as far as one of them can be converted.
 fn equality(it: &DtypeChange) -> String {
     match (it.differing, it.differing_as_a, it.differing_as_b) {
         (0, _, _) => "equal".to_owned(),
         (_, _, Some(0)) => format!("equal as {}", it.dtype_b),
         (_, Some(0), _) => format!("equal as {}", it.tensor.dtype),
+        _ if !is_converted(it) => "not converted".to_owned(),
         _ => "other".to_owned(),
     }
+}
+
+/// Whether there is a conversion from either type to the other. Else values may be those of the other
+/// side, converted by something else.
+fn is_converted(it: &DtypeChange) -> bool {
+    it.differing_as_a.is_some() && it.differing_as_b.is_some()
 }
 
 fn differing(differing: u64, not_numbers: u64) -> String {
@@ -215,7 +235,14 @@ fn summary(found: &Difference, width: Option<usize>) -> String {
             of_other_dtype(&|it| it.differing > 0 && it.is_equal_converted()),
             "of another dtype with values equal after conversion",
         ),
-        (of_other_dtype(&|it| !it.is_equal_converted()), "of another dtype with other values"),
+        (
+            of_other_dtype(&|it| is_converted(it) && !it.is_equal_converted()),
+            "of another dtype with other values",
+        ),
+        (
+            of_other_dtype(&|it| !is_converted(it) && !it.is_equal_converted()),
+            "of another dtype with values that are not converted",
+        ),
         (found.mismatched.len(), "that cannot be compared"),
         (found.only_a.len(), "only in A"),
         (found.only_b.len(), "only in B"),
@@ -311,3 +338,6 @@ fn number(value: Option<f64>) -> Value {
 
 /// The exit code of what is no answer.
 const TROUBLE: u8 = 2;
+
+#[cfg(test)]
+mod tests;

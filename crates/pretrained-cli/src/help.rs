@@ -11,8 +11,10 @@ pub(crate) fn fitted(command: Command, width: Option<usize>) -> Command {
     let after = command.get_after_help().map(ToString::to_string);
     let command = match after {
         Some(text) => {
-            let lines = text.lines().map(|it| line(it, width));
-            command.after_help(lines.collect::<Vec<String>>().join("\n"))
+            let lines: Vec<String> = text.lines().map(|it| line(it, width)).collect();
+            // In the template, as clap wraps once more what it is given as `after_help`, and a line of
+            // shell that is broken without a backslash is another one.
+            command.help_template(format!("{TEMPLATE}\n\n{}", lines.join("\n")))
         }
         None => command,
     };
@@ -37,23 +39,45 @@ fn line(text: &str, width: usize) -> String {
     wrapped(text, width, beside.filter(|it| it * 2 < width).unwrap_or(indent))
 }
 
-/// A command for a shell, with a backslash at the end of every line but the last.
-fn example(text: &str, width: usize) -> String {
-    let (mut lines, mut line) = (Vec::new(), String::new());
-    for word in words(text.trim_start()) {
-        // With the spaces before them, and a backslash behind.
-        let is_full = line.chars().count() + word.chars().count() + 4 > width;
-        if is_full && !line.trim().is_empty() && word.starts_with('-') {
-            lines.push(std::mem::replace(&mut line, "    ".to_owned()));
+/// A command for a shell, with a backslash at the end of every line but the last. A word that is longer
+/// than a line is whole.
+pub(crate) fn example(text: &str, width: usize) -> String {
+    let (mut lines, mut line) = (Vec::new(), " ".to_owned());
+    let mut parts = parts(text.trim_start(), width.saturating_sub(8)).into_iter().peekable();
+    while let Some(part) = parts.next() {
+        let backslash = if parts.peek().is_some() { 2 } else { 0 };
+        let is_full = line.chars().count() + 1 + part.chars().count() + backslash > width;
+        if is_full && !line.trim().is_empty() {
+            lines.push(std::mem::replace(&mut line, " ".repeat(5)));
         }
-        line = format!("{line} {word}");
+        line = format!("{line} {part}");
     }
     lines.push(line);
-    let lines: Vec<String> = lines.iter().map(|it| format!(" {it}")).collect();
     lines.join(" \\\n")
 }
 
-/// The words of a line of shell, with their quotes; the value of an option belongs to its word.
+/// What is best left in one line: an option and its value, an arrow and its file, if they are no longer
+/// than `most`; else a word.
+fn parts(text: &str, most: usize) -> Vec<String> {
+    let mut parts: Vec<String> = Vec::new();
+    let mut has_room = false;
+    for word in words(text) {
+        let len = |it: &str| it.chars().count();
+        match parts.last_mut().filter(|_| has_room && !word.starts_with('-')) {
+            Some(part) if len(part) + 1 + len(&word) <= most => {
+                *part += &format!(" {word}");
+                has_room = false;
+            }
+            _ => {
+                has_room = word.starts_with(['-', '<', '>', '|']);
+                parts.push(word);
+            }
+        }
+    }
+    parts
+}
+
+/// The words of a line of shell, with their quotes.
 fn words(text: &str) -> Vec<String> {
     let mut words: Vec<String> = Vec::new();
     let mut quote = None;
@@ -70,13 +94,19 @@ fn words(text: &str) -> Vec<String> {
         }
         match words.last_mut() {
             Some(word) if !is_new => word.push(c),
-            Some(word) if word.starts_with('-') && c != '-' => *word += &format!(" {c}"),
             _ => words.push(c.into()),
         }
         is_new = false;
     }
     words
 }
+
+/// Clap's own, without `{after-help}` at its end.
+const TEMPLATE: &str = "\
+{before-help}{about-with-newline}
+{usage-heading} {usage}
+
+{all-args}";
 
 /// From here on help has room beside the options; else it is beneath them.
 const LEAST_WIDTH: usize = 60;
@@ -95,6 +125,12 @@ mod tests {
         assert_eq!(
             line(text, 40),
             "  pretrained generate m \\\n      --prompt \"Once -- upon\" \\\n      --num-beams 4 --json < a.txt"
+        );
+        let file = "  pretrained completions bash > ~/.local/share/bash-completion/pretrained -v";
+        assert_eq!(
+            line(file, 40),
+            "  pretrained completions bash > \\\n      \
+             ~/.local/share/bash-completion/pretrained \\\n      -v"
         );
         for width in 1..80 {
             let joined = line(text, width).replace(" \\\n     ", "");

@@ -82,7 +82,10 @@ impl Entry {
 /// one is marked.
 pub(crate) fn table(entries: &[Entry], best: Option<u64>, width: Option<usize>) -> Table<6> {
     use Align::{Left, Right};
-    let mut table = Table::new([Right, Right, Right, Right, Right, Left]).names_in(5).fit(width);
+    let mut table = Table::new([Right, Right, Right, Right, Right, Left])
+        .names_in(5)
+        .spare(&[1, 4, 2])
+        .fit(width);
     table.row(["step", "epoch", "loss", "eval_loss", "size", "path"].map(str::to_owned));
     for it in entries {
         let number = |value: Option<f64>| value.map_or("-".to_owned(), |it| format!("{it:.4}"));

@@ -2,6 +2,7 @@
 
 use std::{
     borrow::Cow,
+    cmp::Reverse,
     fmt::{self, Display, Write as _},
 };
 
@@ -20,6 +21,8 @@ pub(crate) struct Table<const N: usize> {
     names: usize,
     /// Two columns whose cells in one row are compared.
     sides: Option<[usize; 2]>,
+    /// Columns that are left out where there is no room, the first one first.
+    spare: &'static [usize],
     rows: Vec<[String; N]>,
 }
 
@@ -33,7 +36,7 @@ pub(crate) enum Align {
 impl<const N: usize> Table<N> {
     /// An empty table.
     pub(crate) fn new(align: [Align; N]) -> Table<N> {
-        Table { align, room: None, names: 0, sides: None, rows: Vec::new() }
+        Table { align, room: None, names: 0, sides: None, spare: &[], rows: Vec::new() }
     }
 
     /// Shortens what is in the column of names, so that lines have `width` characters if they can. No
@@ -55,9 +58,53 @@ impl<const N: usize> Table<N> {
         self
     }
 
+    /// Says which columns are left out where there is no room for all, the first of these first.
+    pub(crate) fn spare(mut self, columns: &'static [usize]) -> Table<N> {
+        self.spare = columns;
+        self
+    }
+
     /// Adds a row below the others.
     pub(crate) fn row(&mut self, cells: [String; N]) {
         self.rows.push(cells.map(|it| one_line(&it)));
+    }
+
+    /// Widths for which a line has `room`, as far as there are any, and the columns that are left out.
+    fn fitted(&self, whole: &[usize; N], room: usize) -> ([usize; N], &'static [usize]) {
+        for n in 0..=self.spare.len() {
+            let (mut widths, left_out) = (*whole, &self.spare[..n]);
+            if self.narrow(&mut widths, left_out, room, LEAST_WIDTH) {
+                return (widths, left_out);
+            }
+        }
+        let mut widths = *whole;
+        self.narrow(&mut widths, self.spare, room, LEAST_WIDTH);
+        self.narrow(&mut widths, self.spare, room, LAST_WIDTH);
+        (widths, self.spare)
+    }
+
+    /// Makes columns narrower until a line has `room` for them: that of the names as far as it goes, and
+    /// then the widest others. Numbers stay whole, as half of one is another. Whether that is enough.
+    fn narrow(
+        &self,
+        widths: &mut [usize; N],
+        left_out: &[usize],
+        room: usize,
+        least: usize,
+    ) -> bool {
+        let is_shown = |it: &usize| !left_out.contains(it);
+        let excess = |widths: &[usize; N]| {
+            let all = (0..N).filter(is_shown).map(|it| GAP + widths[it]).sum::<usize>();
+            all.saturating_sub(GAP + room)
+        };
+        let gives_way = |it: &usize| *it == self.names || self.align[*it] == Align::Left;
+        let mut columns: Vec<usize> = (0..N).filter(is_shown).filter(gives_way).collect();
+        columns.sort_by_key(|it| (*it != self.names, Reverse(widths[*it])));
+        for column in columns {
+            let narrower = widths[column].saturating_sub(excess(widths));
+            widths[column] = narrower.max(least.min(widths[column]));
+        }
+        excess(widths) == 0
     }
 
     /// The cells of each row in these widths.
@@ -81,14 +128,16 @@ impl<const N: usize> Table<N> {
 impl<const N: usize> Display for Table<N> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let width = |i: usize| self.rows.iter().map(|it| it[i].chars().count()).max().unwrap_or(0);
-        let mut widths: [usize; N] = std::array::from_fn(|i| width(i).min(MOST_WIDTH));
-        if let Some(room) = self.room {
-            narrow(&mut widths, self.names, room);
-        }
+        let whole: [usize; N] = std::array::from_fn(|i| width(i).min(MOST_WIDTH));
+        let (widths, left_out) = match self.room {
+            Some(room) => self.fitted(&whole, room),
+            None => (whole, &[][..]),
+        };
         for cells in self.shown(&widths) {
             let mut line = String::new();
-            for ((cell, &width), align) in cells.iter().zip(&widths).zip(self.align) {
-                match align {
+            for i in (0..N).filter(|it| !left_out.contains(it)) {
+                let (cell, width) = (&cells[i], widths[i]);
+                match self.align[i] {
                     Align::Left => write!(line, "{cell:<width$}  ")?,
                     Align::Right => write!(line, "{cell:>width$}  ")?,
                 }
@@ -99,24 +148,12 @@ impl<const N: usize> Display for Table<N> {
     }
 }
 
-/// Makes columns narrower until a line has `room` for them: that of the names as far as it goes, and
-/// then the widest others.
-fn narrow(widths: &mut [usize], names: usize, room: usize) {
-    let mut candidates: Vec<usize> = (0..widths.len()).filter(|it| *it != names).collect();
-    candidates.sort_by_key(|it| std::cmp::Reverse(widths[*it]));
-    candidates.insert(0, names);
-    for column in candidates {
-        let all = widths.iter().map(|it| GAP + *it).sum::<usize>().saturating_sub(GAP);
-        let excess = all.saturating_sub(room);
-        let least = LEAST_WIDTH.min(widths[column]);
-        widths[column] = widths[column].saturating_sub(excess).max(least);
-    }
-}
-
 /// Between two columns.
 const GAP: usize = 2;
-/// What a column has of a longer text even where there is no room.
+/// What a column has of a longer text, where others can be left out for it.
 const LEAST_WIDTH: usize = 16;
+/// What it has where there is no room even so.
+const LAST_WIDTH: usize = 8;
 /// What no cell is longer than, so that one name of a megabyte does not make every line as long.
 const MOST_WIDTH: usize = 512;
 
@@ -153,7 +190,7 @@ mod tests {
         assert_eq!(table(None), whole);
         assert_eq!(table(Some(33)), whole);
         assert_eq!(table(Some(24)), "model.la…p.weight  12345\nlm_head                1\n");
-        assert_eq!(table(Some(0)), "model.l…p.weight  12345\nlm_head               1\n");
+        assert_eq!(table(Some(0)), "mod…ight  12345\nlm_head       1\n");
     }
 
     #[test]
@@ -185,5 +222,27 @@ mod tests {
         assert_eq!(line.trim_end().chars().count(), 60, "{line}");
         let cells: Vec<usize> = line.split_whitespace().map(|it| it.chars().count()).collect();
         assert_eq!(cells, [1, 39, 16], "{line}");
+    }
+
+    #[test]
+    fn columns_are_left_out_before_lines_are_too_long_and_numbers_stay_whole() {
+        let table = |width| {
+            let mut table = Table::new([Align::Left, Align::Right, Align::Right, Align::Left])
+                .spare(&[2, 1])
+                .fit(Some(width));
+            table.row(["tensor", "differing", "mean", "values"].map(str::to_owned));
+            table.row(["model.norm.weight", "1,234,567", "0.25", "other"].map(str::to_owned));
+            table.to_string()
+        };
+        let lines = |text: &str| text.lines().map(str::to_owned).collect::<Vec<String>>();
+        assert_eq!(lines(&table(42))[0], "tensor             differing  mean  values");
+        assert_eq!(lines(&table(41))[1], "model.n…m.weight  1,234,567  0.25  other");
+        assert_eq!(lines(&table(40))[1], "model.norm.weight  1,234,567  other");
+        assert_eq!(lines(&table(34))[1], "model.norm.weight  other");
+        assert_eq!(lines(&table(20))[1], "model…weight  other");
+        for width in 16..60 {
+            let text = table(width);
+            assert!(text.lines().all(|it| it.chars().count() <= width), "{width}: {text}");
+        }
     }
 }

@@ -34,6 +34,32 @@ fn every_help_ends_with_examples_that_parse() {
 }
 
 #[test]
+fn examples_can_be_copied_from_help_on_any_terminal() {
+    let examples = |command: &Command| {
+        let help = command.clone().render_long_help().to_string();
+        let (_, examples) = help.rsplit_once("\nExamples:\n").expect("examples");
+        examples.to_owned()
+    };
+    let whole: Vec<String> = commands().iter().map(examples).collect();
+    for width in 40..=100 {
+        let narrow = below(help::fitted(Cli::command(), Some(width)));
+        for (command, whole) in narrow.iter().zip(&whole) {
+            let name = command.get_name();
+            let narrow = examples(command);
+            // What a shell does with a backslash at the end of a line, but for the spaces behind it.
+            assert_eq!(narrow.replace(" \\\n     ", ""), *whole, "{name}, {width}: {narrow}");
+            let is_wide = |it: &&str| it.chars().count() > width;
+            let wide: Vec<&str> = narrow.lines().filter(is_wide).collect();
+            // No shell takes a file's name in two parts.
+            let are_files = wide.iter().all(|it| it.trim_start().starts_with("~/"));
+            assert!(are_files, "{name}, {width}: {wide:?}");
+            let help = command.clone().render_help().to_string();
+            assert!(help.ends_with(&narrow), "{name}, {width}: -h has the same: {help}");
+        }
+    }
+}
+
+#[test]
 fn an_example_is_split_as_a_shell_would() {
     let line = r#"  pretrained generate m --prompt "Once upon" --stop '"' < in.txt > out.txt"#;
     let words = ["pretrained", "generate", "m", "--prompt", "Once upon", "--stop", "\""];
@@ -53,15 +79,19 @@ fn quiet_and_verbose_do_not_go_together() {
     }
 }
 
-/// The command and all below it, but for `help`.
+/// The command and all below it, but for `help`, in lines of any length.
 fn commands() -> Vec<Command> {
+    below(Cli::command().term_width(0))
+}
+
+/// A command and all below it, but for `help`.
+fn below(mut root: Command) -> Vec<Command> {
     fn collect(command: &Command, all: &mut Vec<Command>) {
         all.push(command.clone());
         command.get_subcommands().filter(|it| it.get_name() != "help").for_each(|it| {
             collect(it, all);
         });
     }
-    let mut root = Cli::command().term_width(0);
     root.build();
     let mut all = Vec::new();
     collect(&root, &mut all);

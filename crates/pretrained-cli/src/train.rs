@@ -69,7 +69,7 @@ pub(crate) struct Args {
     /// Type of the weights while training; auto: that of the files
     #[arg(long, value_enum, value_name = "DTYPE", default_value_t = TrainDtype::Float32)]
     dtype: TrainDtype,
-    /// Leave parameters as they are whose names in the files begin so, such as model.embed_tokens or
+    /// Leave these as they are: parts of the network, by name, such as model.embed_tokens or
     /// model.layers.0
     #[arg(long, num_args = 1.., value_name = "NAME")]
     freeze: Vec<String>,
@@ -154,7 +154,7 @@ fn run_until(
     tokenizer.save_pretrained(&args.output_dir)?;
     // The trainer has the run's lock: until the model is there, nobody else writes.
     drop(trainer);
-    report(&outcome, &args.output_dir)?;
+    output::print(finished(&outcome, &args.output_dir) + "\n")?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -246,25 +246,34 @@ fn model(
     })
 }
 
-/// Freezes the parameters below these names.
-fn freeze(model: &mut AutoModelForCausalLM, names: &[String]) -> anyhow::Result<()> {
-    let is_below = |name: &str, above: &str| {
-        name.strip_prefix(above).is_some_and(|it| it.is_empty() || it.starts_with('.'))
-    };
-    for above in names {
-        if !model.param_names().iter().any(|it| is_below(it, above)) {
-            let known = model.param_names().iter().take(3).map(String::as_str);
-            let known = known.collect::<Vec<_>>().join(", ");
-            bail!(
-                "--freeze {above}: no parameter has a name that begins so; the first are {known}"
-            );
-        }
-    }
-    model.freeze(|name| names.iter().any(|above| is_below(name, above)));
+/// Freezes the parameters of these parts of the network.
+fn freeze(model: &mut AutoModelForCausalLM, parts: &[String]) -> anyhow::Result<()> {
+    check_parts(parts, model.param_names())?;
+    model.freeze(|name| parts.iter().any(|part| is_of(name, part)));
     if model.frozen().len() == model.param_names().len() {
         bail!("--freeze: every parameter is frozen, so that there is nothing to train");
     }
     Ok(())
+}
+
+/// Refuses a name that no part of the network has.
+fn check_parts(parts: &[String], param_names: &[String]) -> anyhow::Result<()> {
+    for part in parts {
+        if !param_names.iter().any(|it| is_of(it, part)) {
+            let known = param_names.iter().take(3).map(String::as_str);
+            let known = known.collect::<Vec<_>>().join(", ");
+            bail!(
+                "--freeze {part}: no part of the network has this name; a part is a parameter, or what is before \
+                 a dot in the name of one, and the first parameters are {known}"
+            );
+        }
+    }
+    Ok(())
+}
+
+/// Whether a parameter is this part of the network or in it: `model.layers.10` is not in `model.layers.1`.
+fn is_of(name: &str, part: &str) -> bool {
+    name.strip_prefix(part).is_some_and(|it| it.is_empty() || it.starts_with('.'))
 }
 
 fn read_config(path: &Path) -> anyhow::Result<Config> {
@@ -292,14 +301,15 @@ fn interrupted(outcome: &Outcome, run: &Path) -> String {
     format!("interrupted after step {step}; go on{from} with --resume{path}")
 }
 
-fn report(outcome: &Outcome, run: &Path) -> anyhow::Result<()> {
+/// What a run that has ended did.
+fn finished(outcome: &Outcome, run: &Path) -> String {
+    let loss = match outcome.train_loss.is_nan() {
+        // No step of this run has one.
+        true => String::new(),
+        false => format!(", mean loss {:.4}", outcome.train_loss),
+    };
     let seconds = outcome.metrics.get("train_runtime").unwrap_or_default();
-    output::print(format_args!(
-        "{}: step {}, mean loss {:.4}, {seconds:.1} s\n",
-        run.display(),
-        outcome.state.global_step,
-        outcome.train_loss,
-    ))
+    format!("{}: step {}{loss}, {seconds:.1} s", run.display(), outcome.state.global_step)
 }
 
 /// As shells report a process that a signal ended: 128 and the signal's number.
@@ -333,5 +343,35 @@ mod tests {
             "interrupted after step 170; go on with --resume old/checkpoint-170",
         );
         check(None, "interrupted after step 170; no checkpoint to resume from was saved");
+    }
+
+    #[test]
+    fn a_loss_that_nobody_knows_is_not_reported() {
+        let check = |train_loss: f64, expected: &str| {
+            let state = TrainerState { global_step: 170, ..TrainerState::default() };
+            let (ended, metrics) = (Ended::Completed, LogEntry::default());
+            let outcome = Outcome { ended, state, train_loss, metrics, resumable: None };
+            assert_eq!(finished(&outcome, Path::new("run")), expected);
+        };
+        check(1.5, "run: step 170, mean loss 1.5000, 0.0 s");
+        check(f64::INFINITY, "run: step 170, mean loss inf, 0.0 s");
+        check(f64::NAN, "run: step 170, 0.0 s");
+    }
+
+    #[test]
+    fn whole_parts_of_the_network_are_frozen() {
+        let known =
+            ["model.embed_tokens.weight", "model.layers.10.mlp.up_proj.weight", "lm_head.weight"]
+                .map(str::to_owned);
+        let check = |part: &str| check_parts(&[part.to_owned()], &known).map_err(|e| e.to_string());
+        for part in ["model", "model.layers.10", "model.embed_tokens", "lm_head.weight"] {
+            assert_eq!(check(part), Ok(()), "{part}");
+        }
+        for part in ["model.embed", "model.layers.1", "model.layers.10.", ""] {
+            let error = check(part).expect_err(part);
+            let said = format!("--freeze {part}: no part of the network has this name; a part is");
+            assert!(error.starts_with(&said), "{error}");
+            assert!(error.ends_with(&known.join(", ")), "{error}");
+        }
     }
 }
