@@ -436,6 +436,26 @@ fn a_checkpoint_of_hugging_face_goes_on() {
     assert_eq!(outcome.state.global_step, 9);
 }
 
+/// Of the steps before there is what their log says, and of a run at its end perhaps nothing at all.
+#[test]
+fn the_mean_loss_of_a_run_of_hugging_face_is_that_of_its_log() {
+    for (logging_steps, is_known) in [("1", true), ("500", false)] {
+        let (dir, new) = (scratch(), scratch());
+        let args = args(&[("save_steps", "9"), ("logging_steps", logging_steps)]);
+        let straight = run(dir.path(), &mut Toy::default(), &args, Resume::No).expect("finishes");
+        let theirs = new.path().join("checkpoint-9");
+        fs::create_dir(&theirs).expect("create");
+        for name in ["state", "trainer_state.json"] {
+            fs::copy(dir.path().join("checkpoint-9").join(name), theirs.join(name)).expect("copy");
+        }
+        let resume = Resume::From(theirs);
+        let outcome = run(new.path(), &mut Toy::default(), &args, resume).expect("finishes");
+        let off = (outcome.train_loss - straight.train_loss).abs();
+        assert!(if is_known { off < 1e-12 } else { outcome.train_loss.is_nan() }, "{outcome:?}");
+        assert_eq!(outcome.metrics.get("train_loss").is_some(), is_known);
+    }
+}
+
 /// What is not exact when a run with `before` goes on with `now`.
 fn not_exact(before: &[(&str, &str)], now: &[(&str, &str)]) -> Vec<String> {
     let dir = scratch();
