@@ -61,7 +61,7 @@ impl Unchanged {
         is_unchanged.then(|| Content::Tensors(layout.tensors().cloned().collect()))
     }
 
-    /// Has `write` fill a file, unless the last save had one of the same content there.
+    /// Has `write` fill a file, unless it is the turn of one that has the same content.
     pub(crate) fn file(
         &mut self,
         dir: &Path,

@@ -50,8 +50,9 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: Args) -> Result<ExitCode> {
-    let OpenOptions { variant, strictness } = args.weights.open();
-    sources::weights_with(&args.src, &args.weights.open())?;
+    let open = args.weights.open();
+    sources::weights_with(&args.src, &open)?;
+    let OpenOptions { variant, strictness } = open;
     let save = SaveOptions { max_shard_size: args.max_shard_size, variant };
     let options = ConvertOptions { dtype: args.dtype, save, strictness };
     let bar = Bar::bytes("convert");

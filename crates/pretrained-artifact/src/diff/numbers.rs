@@ -1,9 +1,8 @@
 //! Tensors of two element types, compared as the numbers that they stand for.
 
 use pretrained_safetensors::{Dtype, TensorSpec, cast};
-use rayon::prelude::*;
 
-use super::values::Sums;
+use super::values::{Sums, by_pieces};
 use crate::{Error, TensorInfo, Weights};
 
 /// What is known of the elements compared so far.
@@ -28,19 +27,8 @@ pub(super) fn compare(
     let (name, dtypes) = (tensor.name.as_str(), [tensor.dtype, dtype_b]);
     let [size_a, size_b] = dtypes.map(|it| it.bits() / 8);
     let elements = TensorInfo { dtype: tensor.dtype, shape: &tensor.shape }.elements() as usize;
-    let starts = (0..elements).into_par_iter().step_by(PIECE);
-    let pieces = starts.map_init(Default::default, |buffers: &mut [Vec<u8>; 2], start| {
-        let [of_a, of_b] = buffers;
-        let n = PIECE.min(elements - start);
-        of_a.resize(n * size_a, 0);
-        of_b.resize(n * size_b, 0);
-        a.read_range(name, start * size_a, of_a)?;
-        b.read_range(name, start * size_b, of_b)?;
-        progress(of_a.len() as u64);
-        Ok(compare_piece(dtypes, of_a, of_b))
-    });
-    // Added up in the file's order: the same files have the same mean, on any number of cores.
-    let pieces: Vec<Compared> = pieces.collect::<Result<_, Error>>()?;
+    let sides = [(a, elements * size_a, PIECE * size_a), (b, elements * size_b, PIECE * size_b)];
+    let pieces = by_pieces(name, sides, progress, |a, b| compare_piece(dtypes, a, b))?;
     Ok(pieces.into_iter().fold(Compared::nothing(dtypes), Compared::and))
 }
 

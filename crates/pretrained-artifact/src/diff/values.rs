@@ -26,20 +26,35 @@ pub(super) fn compare(
 ) -> Result<Sums, Error> {
     let name = tensor.name.as_str();
     let len = a.info(name).map_or(0, |it| it.byte_len()) as usize;
-    let starts = (0..len).into_par_iter().step_by(PIECE);
-    let pieces = starts.map_init(Default::default, |buffers: &mut [Vec<u8>; 2], start| {
-        let [of_a, of_b] = buffers;
-        let len = PIECE.min(len - start);
-        of_a.resize(len, 0);
-        of_b.resize(len, 0);
-        a.read_range(name, start, of_a)?;
-        b.read_range(name, start, of_b)?;
-        progress(len as u64);
-        Ok(compare_piece(tensor.dtype, of_a, of_b))
-    });
-    // Added up in the file's order: the same files have the same mean, on any number of cores.
-    let pieces: Vec<Sums> = pieces.collect::<Result<_, Error>>()?;
+    let pieces = by_pieces(name, [(a, len, PIECE), (b, len, PIECE)], progress, |a, b| {
+        compare_piece(tensor.dtype, a, b)
+    })?;
     Ok(pieces.into_iter().fold(Sums::default(), Sums::and))
+}
+
+/// What `compare` says of each piece of a tensor, read in parallel. Of each side: its weights, its bytes,
+/// and how many of them are in a piece. `progress` hears how many of the first have been read.
+///
+/// In the file's order, so that what is added up is the same on any number of cores.
+pub(super) fn by_pieces<T: Send>(
+    name: &str,
+    sides: [(&Weights, usize, usize); 2],
+    progress: impl Fn(u64) + Sync,
+    compare: impl Fn(&[u8], &[u8]) -> T + Sync,
+) -> Result<Vec<T>, Error> {
+    let (_, len, piece) = sides[0];
+    let numbers = (0..len.div_ceil(piece)).into_par_iter();
+    let pieces = numbers.map_init(Default::default, |buffers: &mut [Vec<u8>; 2], i| {
+        for (buffer, (weights, len, piece)) in buffers.iter_mut().zip(sides) {
+            let start = i * piece;
+            buffer.resize(piece.min(len - start), 0);
+            weights.read_range(name, start, buffer)?;
+        }
+        let [a, b] = &*buffers;
+        progress(a.len() as u64);
+        Ok(compare(a, b))
+    });
+    pieces.collect()
 }
 
 impl Sums {
