@@ -308,11 +308,9 @@ impl Checkpoints {
     /// and again when its files look different.
     pub fn fault_of(&self, checkpoint: &Checkpoint) -> Option<Reason> {
         let stamp = Stamp::of(&checkpoint.path);
-        let report = if self.is_verified(checkpoint, stamp.as_ref()) {
-            look(&checkpoint.path, Depth::Sizes)
-        } else {
-            verify(&checkpoint.path)
-        };
+        let known = stamp.is_some() && self.verified().get(&checkpoint.step) == stamp.as_ref();
+        let report =
+            if known { look(&checkpoint.path, Depth::Sizes) } else { verify(&checkpoint.path) };
         match report {
             Ok(Report { damage, .. }) if !damage.is_empty() => Some(Reason::Damaged(damage)),
             Ok(_) => {
@@ -323,11 +321,6 @@ impl Checkpoints {
             }
             Err(e) => Some(Reason::Unreadable(with_causes(&e))),
         }
-    }
-
-    /// Whether its every byte was right when it looked like this.
-    fn is_verified(&self, checkpoint: &Checkpoint, stamp: Option<&Stamp>) -> bool {
-        stamp.is_some() && self.verified().get(&checkpoint.step) == stamp
     }
 
     fn remember(&self, checkpoint: &Checkpoint) {

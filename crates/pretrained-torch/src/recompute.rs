@@ -8,8 +8,9 @@ use crate::{Error, cache::Pass, ops::backward, random::draw_seed};
 /// What is kept of a pass through a network.
 #[derive(Debug, Default)]
 pub(crate) struct Recompute {
-    /// None for those with nothing to train in them or before them.
-    layers: Vec<Option<Layer>>,
+    layers: Vec<Layer>,
+    /// How many layers are before those, with nothing to train in them.
+    n_frozen: usize,
     /// Which layer the pass comes to next.
     next: usize,
     /// Which layer is run again, in a pass that runs no other.
@@ -56,18 +57,20 @@ impl Pass<'_> {
                         output => output,
                     },
                 };
-                let layer = output.requires_grad().then(|| {
-                    let (given, output) = (x.shallow_clone(), output.shallow_clone());
-                    Layer { given, input, output, seed }
-                });
                 if let Some(recompute) = &mut self.recompute {
-                    recompute.layers.push(layer);
+                    if output.requires_grad() {
+                        let (given, output) = (x.shallow_clone(), output.shallow_clone());
+                        recompute.layers.push(Layer { given, input, output, seed });
+                    } else {
+                        recompute.n_frozen += 1;
+                    }
                 }
                 output
             }
             Some(again) => {
                 // Layers behind are done with, and of those before only the shape is of use.
-                let Some(Some(layer)) = recompute.layers.get(i) else { return x.detach() };
+                let layer = i.checked_sub(recompute.n_frozen).and_then(|i| recompute.layers.get(i));
+                let Some(layer) = layer else { return x.detach() };
                 let (input, output) = (layer.input.shallow_clone(), layer.output.detach());
                 if again == i {
                     tch::manual_seed(layer.seed);
@@ -87,13 +90,9 @@ impl Recompute {
     /// out of the last one is there. `run` makes a pass through the network.
     pub(crate) fn backward(mut self, mut run: impl FnMut(&mut Recompute)) -> Result<(), Error> {
         for i in (0..self.layers.len()).rev() {
-            // Nor is there anything to train before one that has none.
-            if self.layers[i].is_none() {
-                break;
-            }
-            (self.next, self.again) = (0, Some(i));
+            (self.next, self.again) = (0, Some(self.n_frozen + i));
             run(&mut self);
-            let Some(Layer { given, input, output, .. }) = &self.layers[i] else { break };
+            let Layer { given, input, output, .. } = &self.layers[i];
             if let Some(again) = self.output.take() {
                 backward(&again, &output.grad())?;
             }
